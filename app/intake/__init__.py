@@ -1,0 +1,8 @@
+"""Upload → Radiograph: the request's bytes, their format, their pixels."""
+
+from app.intake.body import read_upload
+from app.intake.decoding import decode
+from app.intake.radiograph import Format, Limits, Radiograph, Upload
+from app.intake.sniff import sniff
+
+__all__ = ["Format", "Limits", "Radiograph", "Upload", "decode", "read_upload", "sniff"]

@@ -1,0 +1,173 @@
+"""The uploaded bytes of a request, kept in memory only: nothing is ever written to disk."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final, NoReturn
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
+
+from app.errors import EmptyFile, InvalidParameter, NoFile, UploadTooLarge
+
+FILE_PART: Final = b"file"
+MAX_PARTS: Final = 32
+MAX_PART_HEADERS: Final = 16
+MAX_HEADER_BYTES: Final = 4096
+# Boundaries and part headers come on top of the file's own bytes.
+MULTIPART_ROOM: Final = 64 * 1024
+_TOO_MANY_PARTS: Final = f"A form may have {MAX_PARTS} parts at most"
+
+
+async def read_upload(request: Request, max_bytes: int) -> bytearray:
+    """The part ``file`` of a multipart form, or the raw body of any other request.
+
+    The limit holds while the body streams in: a declared length over it is refused unread, and a
+    chunked body is stopped where it passes it. The declared content type matters for multipart only.
+
+    Args:
+        request: its body must not have been read yet.
+        max_bytes: for the raw body, or for all parts of a form together.
+
+    Raises:
+        NoFile: a form without a part ``file``.
+        EmptyFile: zero bytes, in the part or in the raw body.
+        InvalidParameter: a malformed form, too many parts, or more than one part ``file``.
+        UploadTooLarge: more than ``max_bytes``.
+        starlette.requests.ClientDisconnect: the client went away.
+    """
+    media_type, options = parse_options_header(request.headers.get("content-type"))
+    is_form = media_type == b"multipart/form-data"
+    ceiling = max_bytes + MULTIPART_ROOM if is_form else max_bytes
+    if _declared_length(request) > ceiling:
+        _refuse_size(max_bytes)
+    async with aclosing(request.stream()) as stream:
+        if is_form:
+            return await _read_form(stream, options.get(b"boundary", b""), max_bytes)
+        return await _read_raw(stream, max_bytes)
+
+
+def _declared_length(request: Request) -> int:
+    """The Content-Length, or 0 where there is none to go by."""
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 20 else 0
+
+
+def _refuse_size(max_bytes: int) -> NoReturn:
+    raise UploadTooLarge(f"An upload may have {max_bytes} bytes at most")
+
+
+async def _read_raw(stream: AsyncGenerator[bytes, None], max_bytes: int) -> bytearray:
+    """The whole body; raises UploadTooLarge or EmptyFile."""
+    body = bytearray()
+    async for chunk in stream:
+        if len(body) + len(chunk) > max_bytes:
+            _refuse_size(max_bytes)
+        body += chunk
+    if not body:
+        raise EmptyFile("The request has no body")
+    return body
+
+
+async def _read_form(stream: AsyncGenerator[bytes, None], boundary: bytes, max_bytes: int) -> bytearray:
+    """The part ``file``; raises NoFile, EmptyFile, InvalidParameter or UploadTooLarge."""
+    if not boundary:
+        raise InvalidParameter("multipart/form-data without a boundary in its Content-Type")
+    form = _Form(max_bytes)
+    received = delimiters = 0
+    try:
+        parser = form.parser(boundary)
+        async for chunk in stream:
+            received += len(chunk)
+            if received > max_bytes + MULTIPART_ROOM:
+                _refuse_size(max_bytes)
+            # The parser takes microseconds for each delimiter it sees, real or not quite: a body full
+            # of them would hold the event loop for minutes.
+            delimiters += chunk.count(b"\r\n--" + boundary)
+            if delimiters > MAX_PARTS:
+                raise InvalidParameter(_TOO_MANY_PARTS)
+            parser.write(chunk)
+    except FormParserError as error:
+        raise InvalidParameter("The multipart form is malformed") from error
+    if received and not form.complete:
+        raise InvalidParameter("The multipart form ends before its closing boundary")
+    if form.file is None:
+        raise NoFile("The form has no part named 'file'")
+    if not form.file:
+        raise EmptyFile("The part 'file' has no bytes")
+    return form.file
+
+
+class _Form:
+    """Keeps the bytes of the part ``file`` and counts and drops those of every other part.
+
+    Attributes:
+        file: the part's bytes, None until its headers were read.
+        complete: whether the closing boundary was seen.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.file: bytearray | None = None
+        self.complete = False
+        self._max_bytes = max_bytes
+        self._size = 0
+        self._parts = 0
+        self._in_file = False
+        self._header_name = bytearray()
+        self._header_value = bytearray()
+        self._disposition = b""
+
+    def parser(self, boundary: bytes) -> MultipartParser:
+        """A parser that feeds this form; raises FormParserError for an impossible boundary."""
+        return MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin_part,
+                "on_header_field": self._add_header_name,
+                "on_header_value": self._add_header_value,
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._end_headers,
+                "on_part_data": self._add_data,
+                "on_end": self._end,
+            },
+            max_header_count=MAX_PART_HEADERS,
+            max_header_size=MAX_HEADER_BYTES,
+        )
+
+    def _begin_part(self) -> None:
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise InvalidParameter(_TOO_MANY_PARTS)
+        self._in_file = False
+        self._disposition = b""
+
+    def _add_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += memoryview(data)[start:end]
+
+    def _add_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += memoryview(data)[start:end]
+
+    def _end_header(self) -> None:
+        if self._header_name.lower() == b"content-disposition":
+            self._disposition = bytes(self._header_value)
+        self._header_name.clear()
+        self._header_value.clear()
+
+    def _end_headers(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        if options.get(b"name") != FILE_PART:
+            return
+        if self.file is not None:
+            raise InvalidParameter("More than one part named 'file'; send one radiograph a request")
+        self.file = bytearray()
+        self._in_file = True
+
+    def _add_data(self, data: bytes, start: int, end: int) -> None:
+        self._size += end - start
+        if self._size > self._max_bytes:
+            _refuse_size(self._max_bytes)
+        if self._in_file and self.file is not None:
+            self.file += memoryview(data)[start:end]
+
+    def _end(self) -> None:
+        self.complete = True

@@ -1,0 +1,35 @@
+"""Upload → Radiograph: sniff, then hand to the decoder of that format."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from app.errors import EmptyFile
+from app.intake.gray import Gray
+from app.intake.pictures import read_picture
+from app.intake.radiograph import Format, Limits, Radiograph, Upload
+from app.intake.sniff import sniff
+
+Decoder = Callable[[Upload, Format, Limits], Gray]
+_DECODERS: Final[Mapping[Format, Decoder]] = {
+    "JPEG": read_picture,
+    "PNG": read_picture,
+    "TIFF": read_picture,
+    "BMP": read_picture,
+}
+
+
+def decode(data: Upload, limits: Limits) -> Radiograph:
+    """The radiograph in ``data``, a whole file; thread-safe, and runs without an event loop.
+
+    Raises:
+        EmptyFile: no bytes.
+        UnsupportedFormat: not a format that is read.
+        ImageTooLarge, ImageTooSmall: by the size its header declares.
+        UnreadableImage: damaged, cut off, of several pages, or of an unread kind.
+    """
+    if not data:
+        raise EmptyFile("The upload has no bytes")
+    kind = sniff(data)
+    pixels = _DECODERS[kind](data, kind, limits)
+    return Radiograph(pixels=pixels, format=kind, sha256=hashlib.sha256(data).hexdigest())

@@ -1,0 +1,68 @@
+"""What an upload becomes: the radiograph, and the limits it has to keep."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import ImageTooLarge, ImageTooSmall
+
+Format = Literal["JPEG", "PNG", "TIFF", "BMP"]
+Upload = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Radiograph:
+    """One decoded radiograph.
+
+    Attributes:
+        pixels: uint8 [H, W], gray, C-contiguous, black is 0; may be read-only.
+        format: what the upload's content is, whatever it was declared as.
+        sha256: hex digest of the uploaded bytes.
+    """
+
+    pixels: NDArray[np.uint8]
+    format: Format
+    sha256: str
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.pixels.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one upload may cost.
+
+    Attributes:
+        max_upload_bytes: bytes of the file (or of all parts of a form together).
+        max_pixels: width times height.
+        min_side: smallest width or height with anything to see in it.
+        max_side: largest width or height.
+    """
+
+    max_upload_bytes: int = 64 * 1024 * 1024
+    max_pixels: int = 50_000_000
+    min_side: int = 64
+    max_side: int = 16_384
+
+    def check_size(self, width: int, height: int) -> None:
+        """Refuse a picture by the size its header declares, so before its pixels are decoded.
+
+        Raises:
+            ImageTooLarge: more pixels, or a longer side, than allowed.
+            ImageTooSmall: a side shorter than ``min_side``.
+        """
+        if min(width, height) < self.min_side:
+            raise ImageTooSmall(f"{width} x {height} pixels; each side needs {self.min_side} at least")
+        if max(width, height) > self.max_side:
+            raise ImageTooLarge(f"{width} x {height} pixels; a side may have {self.max_side} at most")
+        if width * height > self.max_pixels:
+            raise ImageTooLarge(f"{width} x {height} pixels; a picture may have {self.max_pixels} at most")

@@ -1,0 +1,63 @@
+"""Every Prometheus metric of the service."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_SHARES = tuple(step / 10 for step in range(1, 10))
+
+STAGES = ("receive", "decode", "prepare", "lungs", "between", "disease", "score", "render")
+"""Where a request's time goes, in order."""
+
+
+class Metrics:
+    """The metrics of one application, on a registry of its own so that applications do not share figures."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.requests = Counter(
+            "cxr_requests",
+            "Requests answered, by route, method and status",
+            ("route", "method", "status"),
+            registry=self.registry,
+        )
+        self.latency = Histogram(
+            "cxr_request_seconds",
+            "From the first byte of a request to the last of its answer",
+            ("route",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge("cxr_requests_in_flight", "Analyses under way", registry=self.registry)
+        self.problems = Counter("cxr_problems", "Problem answers, by code", ("code",), registry=self.registry)
+        self.stage = Histogram(
+            "cxr_stage_seconds",
+            "Duration of each stage of a request",
+            ("stage",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.scores = Counter("cxr_score", "Radiographs by severity score (none: unscorable)", ("score",), registry=self.registry)
+        self.shares = Histogram(
+            "cxr_zone_share", "Diseased shares of zones", ("zone",), buckets=_SHARES, registry=self.registry
+        )
+        self.flags = Counter("cxr_flag", "Radiographs by quality flag", ("flag",), registry=self.registry)
+        self.formats = Counter("cxr_format", "Radiographs by picture format", ("format",), registry=self.registry)
+        self.upload_bytes = Histogram(
+            "cxr_upload_bytes",
+            "Size of uploads",
+            buckets=[2.0**power for power in range(12, 28, 2)],
+            registry=self.registry,
+        )
+        self.ready = Gauge("cxr_ready", "1 while the service takes radiographs", registry=self.registry)
+        self.start_seconds = Gauge("cxr_start_seconds", "From process start to ready", registry=self.registry)
+        self.model = Info("cxr_model", "The networks that are loaded", ("stage",), registry=self.registry)
+        for stage in STAGES:
+            self.stage.labels(stage)
+        for score in (*map(str, range(7)), "none"):
+            self.scores.labels(score)

@@ -1,0 +1,57 @@
+"""Problems as RFC 9457 ``application/problem+json`` answers."""
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app.context import request_id
+from app.errors import Internal, InvalidParameter, MethodNotAllowed, NotFound, Problem
+from app.reports.schema import ProblemReport
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem_response(request: Request, problem: Problem) -> Response:
+    """The answer to a request that ran into ``problem``."""
+    report = ProblemReport(
+        type=f"urn:cxr:problem:{problem.code}",
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        code=problem.code,
+        request_id=request_id(request.scope),
+    )
+    request.scope["state"]["problem"] = problem.code
+    return Response(report.model_dump_json(), problem.status, problem.headers, MEDIA_TYPE)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Makes every error that leaves a route a problem answer."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _internal)
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return problem_response(request, error)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = [f"{'.'.join(str(step) for step in fault['loc'][1:])}: {fault['msg']}" for fault in error.errors()]
+    return problem_response(request, InvalidParameter("; ".join(faults)))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    """What the router itself refuses."""
+    assert isinstance(error, HTTPException)
+    kind = {404: NotFound, 405: MethodNotAllowed}.get(error.status_code, Internal)
+    return problem_response(request, kind(str(error.detail), error.headers))
+
+
+async def _internal(request: Request, error: Exception) -> Response:
+    """Any bug: the answer says nothing of it, the log has its traceback."""
+    return problem_response(request, Internal("The request could not be completed; the log has the reason"))

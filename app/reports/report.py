@@ -1,0 +1,89 @@
+"""An ``Analysis`` as the JSON answer."""
+
+from base64 import b64encode
+from math import isnan
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.intake import Radiograph
+from app.reports import schema
+from app.reports.contours import contours
+from app.reports.overlay import OverlayFormat, draw_overlay, encode_mask, encode_picture
+from models.stage import Stage
+from models.workflow import Analysis, Workflow
+
+_ZONES: tuple[schema.ZoneName, ...] = (
+    "right_upper",
+    "right_middle",
+    "right_lower",
+    "left_upper",
+    "left_middle",
+    "left_lower",
+)
+_PLACES = 4
+
+
+def report_zones(analysis: Analysis) -> list[schema.Zone]:
+    """The six zones by the patient's side, upper first."""
+    shares = analysis.by_zone
+    return [
+        schema.Zone(zone=zone, share=None, affected=None)
+        if isnan(shares[zone])
+        else schema.Zone(zone=zone, share=round(shares[zone], _PLACES), affected=shares[zone] > analysis.threshold)
+        for zone in _ZONES
+    ]
+
+
+def report_models(workflow: Workflow, service: str) -> schema.Models:
+    """Which weights answered."""
+    return schema.Models(
+        lungs=_report_model(workflow.lungs), disease=_report_model(workflow.disease), service=service
+    )
+
+
+def report_image(radiograph: Radiograph) -> schema.Image:
+    """The radiograph as it came."""
+    return schema.Image(
+        format=radiograph.format, width=radiograph.width, height=radiograph.height, sha256=radiograph.sha256
+    )
+
+
+def report_quality(analysis: Analysis) -> schema.Quality:
+    """Whether it could be scored, and its flags."""
+    return schema.Quality(scorable=analysis.score is not None, flags=list(analysis.flags))
+
+
+def report_overlay(pixels: NDArray[np.uint8], analysis: Analysis, format: OverlayFormat) -> schema.Picture:
+    """The overlay, drawn and encoded."""
+    picture = draw_overlay(pixels, analysis)
+    media_type, data = encode_picture(picture, format)
+    height, width = picture.shape[:2]
+    return schema.Picture(media_type=media_type, width=width, height=height, data=b64encode(data).decode())
+
+
+def report_masks(analysis: Analysis, with_contours: bool) -> schema.Masks:
+    """Both masks as PNG, with polygons where asked for."""
+    return schema.Masks(
+        lungs=_report_mask(analysis.lungs, with_contours), disease=_report_mask(analysis.disease, with_contours)
+    )
+
+
+def rounded(value: float | None) -> float | None:
+    """To the places that mean something."""
+    return None if value is None else round(value, _PLACES)
+
+
+def _report_mask(mask: NDArray[np.bool_], with_contours: bool) -> schema.MaskPicture:
+    return schema.MaskPicture(
+        data=b64encode(encode_mask(mask)).decode(), contours=contours(mask) if with_contours else None
+    )
+
+
+def _report_model(stage: Stage) -> schema.Model:
+    card = stage.card
+    if card is None:
+        return schema.Model(name="unnamed", architecture=type(stage.network).__name__, encoder="", sha256=None)
+    return schema.Model(
+        name=card.name, architecture=card.display_architecture, encoder=card.encoder, sha256=card.sha256
+    )

@@ -1,0 +1,130 @@
+"""The JSON of ``/score`` and ``/segment``: one class, one place, for the answers and for OpenAPI."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NOTICE = "Research use only. Not a medical device."
+
+ZoneName = Literal["right_upper", "right_middle", "right_lower", "left_upper", "left_middle", "left_lower"]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Zone(_Frozen):
+    """One of the six lung zones, by the patient's side."""
+
+    zone: ZoneName
+    share: Share | None = Field(description="diseased share of the zone; null where its lung was not found")
+    affected: bool | None = Field(description="share strictly over the threshold")
+
+
+class Quality(_Frozen):
+    """Whether the radiograph could be scored, and what speaks against trusting the score."""
+
+    scorable: bool
+    flags: list[str]
+
+
+class Image(_Frozen):
+    """The radiograph as it came."""
+
+    format: str
+    width: int
+    height: int
+    sha256: str = Field(description="of the uploaded bytes")
+
+
+class Model(_Frozen):
+    """One network."""
+
+    name: str
+    architecture: str
+    encoder: str
+    sha256: str | None = Field(description="of the weights file")
+
+
+class Models(_Frozen):
+    """What answered."""
+
+    lungs: Model
+    disease: Model
+    service: str = Field(description="the service's version")
+
+
+class Timings(_Frozen):
+    """Milliseconds of this request: waiting for the device, each step, and all together."""
+
+    queue: float
+    receive: float
+    decode: float
+    prepare: float
+    lungs: float
+    between: float
+    disease: float
+    score: float
+    render: float
+    total: float
+
+
+class Picture(_Frozen):
+    """A picture, base64."""
+
+    media_type: str
+    width: int
+    height: int
+    data: str
+
+
+class MaskPicture(_Frozen):
+    """A one-channel 0/255 PNG in the radiograph's own pixels, base64, and its outline where asked for."""
+
+    media_type: Literal["image/png"] = "image/png"
+    data: str
+    contours: list[list[list[int]]] | None = Field(
+        None, description="a polygon [[x, y], …] for each component; only with contours=true"
+    )
+
+
+class Masks(_Frozen):
+    lungs: MaskPicture
+    disease: MaskPicture
+
+
+class ScoreReport(_Frozen):
+    """Severity of one radiograph."""
+
+    request_id: str
+    score: int | None = Field(ge=0, le=6, description="affected zones; null where the radiograph cannot be scored")
+    max_score: Literal[6] = 6
+    threshold: Share
+    margin: Share | None = Field(description="smallest distance of a share to the threshold; null without a score")
+    zones: list[Zone] = Field(min_length=6, max_length=6)
+    diseased_share: Share | None = Field(description="diseased area over lung area; null where no lung was found")
+    disease_probability: Share | None = Field(description="of the classification head; null without one")
+    quality: Quality
+    image: Image
+    models: Models
+    timings_ms: Timings
+    overlay: Picture | None = Field(description="the radiograph with its findings; null with overlay=false")
+    notice: Literal["Research use only. Not a medical device."] = NOTICE
+
+
+class SegmentReport(ScoreReport):
+    """Severity and masks of one radiograph."""
+
+    masks: Masks
+
+
+class ProblemReport(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="stable; see docs/api.md for all of them")
+    request_id: str

@@ -1,0 +1,206 @@
+"""``POST /score`` and ``POST /segment``: one radiograph in, its severity (and masks) out."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from math import isnan
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from app import errors
+from app.authentication import require_key
+from app.context import request_id
+from app.intake import Radiograph, decode, read_upload
+from app.reports import report, schema
+from app.reports.examples import example
+from app.reports.overlay import OverlayFormat, draw_overlay, encode_picture
+from app.routes.negotiation import choose_media_type
+from app.service import RETRY_AFTER, VERSION, Service
+from app.timing import Stopwatch
+from models.severity import MAX_SCORE
+from models.workflow import Analysis
+
+JSON, PNG = "application/json", "image/png"
+_PROBLEMS = (
+    errors.NoFile,
+    errors.Unauthorised,
+    errors.NotAcceptable,
+    errors.UploadTooLarge,
+    errors.UnsupportedFormat,
+    errors.UnreadableImage,
+    errors.Overloaded,
+    errors.DeadlineExceeded,
+)
+_BINARY = {"type": "string", "format": "binary"}
+_BODY = {
+    "required": True,
+    "description": "One radiograph (PNG, JPEG, TIFF or BMP), as the part `file` of a form or as the raw body.",
+    "content": {
+        "multipart/form-data": {
+            "schema": {"type": "object", "required": ["file"], "properties": {"file": _BINARY}}
+        },
+        **{media_type: {"schema": _BINARY} for media_type in ("image/png", "image/jpeg", "image/tiff", "image/bmp")},
+        "application/octet-stream": {"schema": _BINARY},
+    },
+}
+
+
+def _responses(name: str, media_types: dict[str, Any] | None = None) -> dict[int | str, dict[str, Any]]:
+    answers: dict[int | str, dict[str, Any]] = {
+        problem.status: {
+            "description": problem.title,
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemReport"}}},
+        }
+        for problem in _PROBLEMS
+    }
+    answers[200] = {"content": {JSON: {"example": example(name)}, **(media_types or {})}}
+    return answers
+
+
+@dataclass(frozen=True)
+class AnalysisQuery:
+    """The query parameters that both routes take."""
+
+    overlay: Annotated[bool, Query(description="draw the overlay")] = True
+    overlay_format: Annotated[OverlayFormat, Query(description="how it is encoded")] = "jpeg"
+    threshold: Annotated[
+        float | None, Query(ge=0, le=1, description="a zone counts when its diseased share is over it")
+    ] = None
+
+
+router = APIRouter(tags=["analysis"], dependencies=[Depends(require_key)])
+Parameters = Annotated[AnalysisQuery, Depends()]
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """An analysed radiograph on its way to the answer."""
+
+    service: Service
+    request_id: str
+    radiograph: Radiograph
+    analysis: Analysis
+    query: AnalysisQuery
+    clock: Stopwatch
+
+
+@router.post(
+    "/score",
+    response_model=schema.ScoreReport,
+    responses=_responses("score"),
+    openapi_extra={"requestBody": _BODY},
+)
+async def score(request: Request, query: Parameters) -> Response:
+    """The severity of one frontal chest radiograph: 0..6 affected lung zones."""
+    choose_media_type(request.headers.get("accept", ""), [JSON])
+    return await _answer(request, query, _score_answer)
+
+
+@router.post(
+    "/segment",
+    response_model=schema.SegmentReport,
+    responses=_responses("segment", {PNG: {"schema": _BINARY}}),
+    openapi_extra={"requestBody": _BODY},
+)
+async def segment(
+    request: Request,
+    query: Parameters,
+    contours: Annotated[bool, Query(description="add each mask's polygons")] = False,
+) -> Response:
+    """Severity and masks; with `Accept: image/png` the overlay itself."""
+    if choose_media_type(request.headers.get("accept", ""), [JSON, PNG]) == PNG:
+        return await _answer(request, query, _overlay_answer)
+    return await _answer(request, query, partial(_segment_answer, contours=contours))
+
+
+async def _answer(
+    request: Request, query: AnalysisQuery, render: Callable[[_Finished], tuple[bytes, str]]
+) -> Response:
+    """Admits, receives, analyses and renders, all within the deadline.
+
+    Args:
+        render: the analysed radiograph to the answer's body and media type; runs in the host pool.
+    """
+    service: Service = request.app.state.service
+    clock = Stopwatch()
+    with service.permit():
+        try:
+            async with asyncio.timeout(service.settings.request_timeout_s) as deadline:
+                finished = await _analyse(request, service, query, clock)
+                body, media_type = await service.batcher.run_host(render, finished)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            seconds = service.settings.request_timeout_s
+            raise errors.DeadlineExceeded(f"Not answered within {seconds:g} s", RETRY_AFTER) from None
+    _record(request, finished)
+    return Response(body, media_type=media_type)
+
+
+async def _analyse(request: Request, service: Service, query: AnalysisQuery, clock: Stopwatch) -> _Finished:
+    with clock.measure("receive"):
+        upload = await read_upload(request, service.limits.max_upload_bytes)
+    service.metrics.upload_bytes.observe(len(upload))
+    with clock.measure("decode"):
+        radiograph = await service.batcher.run_host(decode, upload, service.limits)
+    request.state.log["sha256"] = radiograph.sha256
+    analysis = await service.batcher.analyse(radiograph.pixels, query.threshold, clock)
+    return _Finished(service, request_id(request.scope), radiograph, analysis, query, clock)
+
+
+def _score_answer(finished: _Finished) -> tuple[bytes, str]:
+    return schema.ScoreReport(**_report_fields(finished)).model_dump_json().encode(), JSON
+
+
+def _segment_answer(finished: _Finished, contours: bool) -> tuple[bytes, str]:
+    with finished.clock.measure("render"):
+        masks = report.report_masks(finished.analysis, contours)
+    return schema.SegmentReport(**_report_fields(finished), masks=masks).model_dump_json().encode(), JSON
+
+
+def _overlay_answer(finished: _Finished) -> tuple[bytes, str]:
+    with finished.clock.measure("render"):
+        media_type, data = encode_picture(draw_overlay(finished.radiograph.pixels, finished.analysis), "png")
+    return data, media_type
+
+
+def _report_fields(finished: _Finished) -> dict[str, Any]:
+    analysis, radiograph, query = finished.analysis, finished.radiograph, finished.query
+    with finished.clock.measure("render"):
+        overlay = report.report_overlay(radiograph.pixels, analysis, query.overlay_format) if query.overlay else None
+    return {
+        "request_id": finished.request_id,
+        "score": analysis.score,
+        "max_score": MAX_SCORE,
+        "threshold": analysis.threshold,
+        "margin": report.rounded(analysis.margin),
+        "zones": report.report_zones(analysis),
+        "diseased_share": report.rounded(analysis.diseased_share),
+        "disease_probability": report.rounded(analysis.disease_probability),
+        "quality": report.report_quality(analysis),
+        "image": report.report_image(radiograph),
+        "models": report.report_models(finished.service.workflow, VERSION),
+        "overlay": overlay,
+        "timings_ms": schema.Timings(**finished.clock.milliseconds()),
+    }
+
+
+def _record(request: Request, finished: _Finished) -> None:
+    """What the log and the metrics keep of an answered request."""
+    analysis, metrics = finished.analysis, finished.service.metrics
+    request.state.log |= {
+        "score": analysis.score,
+        "flags": analysis.flags,
+        "timings_ms": finished.clock.milliseconds(),
+    }
+    finished.clock.observe(metrics)
+    metrics.scores.labels("none" if analysis.score is None else str(analysis.score)).inc()
+    metrics.formats.labels(finished.radiograph.format).inc()
+    for flag in analysis.flags:
+        metrics.flags.labels(flag).inc()
+    for zone, share in analysis.by_zone.items():
+        if not isnan(share):
+            metrics.shares.labels(zone).observe(share)

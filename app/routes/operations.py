@@ -1,0 +1,92 @@
+"""For operators and orchestrators: health, metrics, what is loaded."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from app.errors import Internal, NotReady, Problem
+from app.reports.schema import NOTICE, ProblemReport
+from app.service import VERSION, Service
+from models.stage import Stage
+
+router = APIRouter(tags=["operations"])
+
+
+class Health(BaseModel):
+    status: str
+
+
+class StageReport(BaseModel):
+    """One loaded network; ``card`` is all that is known of its weights."""
+
+    device: str
+    precision: str
+    input_size: int
+    card: dict[str, Any] | None
+
+
+class ModelsReport(BaseModel):
+    """The pair of networks that answers."""
+
+    service: str
+    threshold: float
+    crop: str
+    two_lung_rule: str
+    lungs: StageReport
+    disease: StageReport
+    notice: str = NOTICE
+
+
+def _may_answer(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    return {problem.status: {"model": ProblemReport, "description": problem.title} for problem in problems}
+
+
+@router.get("/health/live", responses=_may_answer(Internal))
+async def live(request: Request) -> Health:
+    """Whether the process works at all; answers while the networks load."""
+    service: Service = request.app.state.service
+    if service.failure is not None:
+        raise Internal("The service failed to start; the log has the reason")
+    return Health(status="live")
+
+
+@router.get("/health/ready", responses=_may_answer(NotReady))
+async def ready(request: Request) -> Health:
+    """Whether radiographs are taken: both stages loaded, run once and self-tested, and not draining."""
+    service: Service = request.app.state.service
+    service.check_ready()
+    return Health(status="ready")
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def metrics(request: Request) -> Response:
+    """Prometheus metrics."""
+    service: Service = request.app.state.service
+    return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/models", responses=_may_answer(NotReady))
+async def models(request: Request) -> ModelsReport:
+    """The loaded networks with their cards."""
+    service: Service = request.app.state.service
+    workflow = service.workflow
+    return ModelsReport(
+        service=VERSION,
+        threshold=workflow.threshold,
+        crop=workflow.crop,
+        two_lung_rule=workflow.two_lung_rule,
+        lungs=_stage_report(workflow.lungs),
+        disease=_stage_report(workflow.disease),
+    )
+
+
+def _stage_report(stage: Stage) -> StageReport:
+    return StageReport(
+        device=str(stage.device),
+        precision=stage.precision,
+        input_size=stage.input_size,
+        card=stage.card.model_dump(mode="json") if stage.card else None,
+    )

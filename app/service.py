@@ -1,0 +1,177 @@
+"""What the lifespan owns: the workflow, its batcher, the permits, and whether radiographs are taken."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import NoReturn
+
+import psutil
+
+from app.batching import Batcher
+from app.errors import NotReady, Overloaded
+from app.intake import Limits
+from app.logs import SERVICE_LOGGER, log_event
+from app.metrics import Metrics
+from app.settings import Settings
+from models.checkpoints import CheckpointError
+from models.device import DeviceError, resolve_device, resolve_precision
+from models.selftest import SelfTestError, run_self_test
+from models.stage import Stage
+from models.weights import default_weights
+from models.workflow import Workflow
+
+VERSION = version("cxr-severity")
+MIN_SIDE = 64
+RETRY_AFTER = {"Retry-After": "1"}
+
+STARTUP_ERRORS = (CheckpointError, DeviceError, SelfTestError)
+
+
+class Service:
+    """One process's state.
+
+    Attributes:
+        failure: why the start failed; None while starting and when started.
+    """
+
+    def __init__(self, settings: Settings, workflow: Workflow | None, on_failure: Callable[[], None]) -> None:
+        """Args:
+        workflow: used as it is; None loads the weights that the settings name.
+        on_failure: called once when the start fails; ends the server.
+        """
+        self.settings = settings
+        self.metrics = Metrics()
+        self.limits = Limits(settings.max_upload_bytes, settings.max_pixels, MIN_SIDE)
+        self.failure: str | None = None
+        self._given = workflow
+        self._on_failure = on_failure
+        self._permits = settings.max_in_flight
+        self._loaded: tuple[Workflow, Batcher] | None = None
+        self._draining = False
+        self._starting: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self._loaded is not None and not self._draining
+
+    @property
+    def workflow(self) -> Workflow:
+        """Raises NotReady before the start is done."""
+        return self._started()[0]
+
+    @property
+    def batcher(self) -> Batcher:
+        """Raises NotReady before the start is done."""
+        return self._started()[1]
+
+    def begin(self) -> None:
+        """Starts loading in the background; the server answers health checks meanwhile."""
+        log_event(SERVICE_LOGGER, "starting", settings=self.settings.public(), version=VERSION)
+        self._starting = asyncio.get_running_loop().create_task(self._start())
+
+    async def started(self) -> None:
+        """Waits for the end of the start, good or bad."""
+        if self._starting is not None:
+            await self._starting
+
+    def drain(self) -> None:
+        """No longer ready; what is under way goes on."""
+        self._draining = True
+        self.metrics.ready.set(0)
+
+    async def end(self) -> None:
+        """Waits for the start to end, then ends the threads."""
+        self.drain()
+        await self.started()
+        if self._loaded is not None:
+            await asyncio.to_thread(self._loaded[1].close)
+        log_event(SERVICE_LOGGER, "stopped")
+
+    @contextmanager
+    def permit(self) -> Iterator[None]:
+        """One place among the requests in flight, held from before the body is read to the answer.
+
+        Raises:
+            NotReady: still starting, failed or draining.
+            Overloaded: none is free.
+        """
+        self.check_ready()
+        if self._permits == 0:
+            raise Overloaded(f"{self.settings.max_in_flight} requests are in flight already", RETRY_AFTER)
+        self._permits -= 1
+        self.metrics.in_flight.inc()
+        try:
+            yield
+        finally:
+            self._permits += 1
+            self.metrics.in_flight.dec()
+
+    def check_ready(self) -> None:
+        """Raises NotReady unless radiographs are taken."""
+        if not self.ready:
+            self._refuse()
+
+    async def _start(self) -> None:
+        try:
+            workflow = await asyncio.to_thread(self._load)
+        except STARTUP_ERRORS as error:
+            self.failure = str(error)
+            log_event(SERVICE_LOGGER, "start failed", logging.ERROR, reason=self.failure)
+            self._on_failure()
+            return
+        self._loaded = workflow, Batcher(workflow)
+        self._announce(workflow)
+
+    def _load(self) -> Workflow:
+        workflow = self._given or load_workflow(self.settings)
+        run_self_test(workflow)
+        return workflow
+
+    def _announce(self, workflow: Workflow) -> None:
+        process = psutil.Process()
+        seconds = time.time() - process.create_time()
+        for role, stage in (("lungs", workflow.lungs), ("disease", workflow.disease)):
+            card = stage.card
+            if card is not None:
+                self.metrics.model.labels(role).info(
+                    {"name": card.name, "architecture": card.display_architecture, "sha256": card.sha256 or ""}
+                )
+        self.metrics.start_seconds.set(seconds)
+        self.metrics.ready.set(1)
+        log_event(
+            SERVICE_LOGGER,
+            "ready",
+            device=str(workflow.lungs.device),
+            precision=workflow.lungs.precision,
+            start_seconds=round(seconds, 2),
+            resident_mib=round(process.memory_info().rss / 2**20),
+        )
+
+    def _started(self) -> tuple[Workflow, Batcher]:
+        if self._loaded is None:
+            self._refuse()
+        return self._loaded
+
+    def _refuse(self) -> NoReturn:
+        state = "draining" if self._draining else "failed to start" if self.failure else "starting"
+        raise NotReady(f"The service is {state}", RETRY_AFTER)
+
+
+def load_workflow(settings: Settings) -> Workflow:
+    """Both stages on the device, as the settings say.
+
+    Raises:
+        CheckpointError, DeviceError: with one line that says what is wrong.
+    """
+    device = resolve_device(settings.device)
+    precision = resolve_precision(settings.precision, device)
+    lungs = settings.lungs_weights or default_weights("lungs")
+    disease = settings.disease_weights or default_weights("disease")
+    return Workflow(
+        Stage.load(lungs, role="lungs", device=device, precision=precision),
+        Stage.load(disease, role="disease", device=device, precision=precision),
+        threshold=settings.threshold,
+    )

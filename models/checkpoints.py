@@ -1,0 +1,212 @@
+"""Reading and writing checkpoints: own ones (safetensors and a card) and the published ones (state dicts).
+
+Nothing but tensors is unpickled, nothing is looked up on a network, and a file that is not exactly what its
+card says is refused with one :class:`CheckpointError`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors.torch import save as dump_safetensors
+from torch import Tensor, nn
+
+from models.cards import ModelCard, Role, describe_errors
+from models.networks import (
+    UnknownNetworkError,
+    build_network,
+    canonical_architecture,
+    check_encoder,
+    unused_encoder_shapes,
+)
+from models.published import (
+    INPUT_SIZES,
+    THRESHOLDS,
+    has_classification_head,
+    parse_directory,
+    preprocessing,
+    upgrade_keys,
+)
+from models.statedicts import (
+    CheckpointError,
+    State,
+    check_state,
+    fingerprint,
+    parse_safetensors,
+    parse_torch,
+    read_file,
+    write_file,
+)
+
+__all__ = ["CheckpointError", "ModelCard", "Role", "fingerprint", "load_checkpoint", "save_checkpoint"]
+
+
+def save_checkpoint(path: str | Path, network: nn.Module, card: ModelCard, half: bool = True) -> ModelCard:
+    """Writes ``<path>.safetensors`` and its card ``<path>.json``.
+
+    Args:
+        path: with or without the ``.safetensors`` suffix; its folder exists.
+        network: the one the card describes; on any device, left as it is.
+        card: its ``sha256`` is filled in.
+        half: float tensors stand as float16 in the file (one beyond its range stays as it is).
+
+    Returns:
+        The card as written.
+
+    Raises:
+        CheckpointError: the network is not what the card describes, has non-finite weights, or cannot be
+            written.
+    """
+    path = Path(path)
+    weights = path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
+    state = {key: value.detach().to("cpu") for key, value in network.state_dict().items()}
+    check_state(weights, state, _build(weights, card))
+    # Copies: the format refuses tensors that share memory.
+    data = dump_safetensors({key: _for_disk(value, half) for key, value in state.items()})
+    card = card.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
+    write_file(weights, data)
+    write_file(weights.with_suffix(".json"), card.to_json().encode())
+    return card
+
+
+def load_checkpoint(
+    path: str | Path, role: Role, card: ModelCard | None = None
+) -> tuple[nn.Module, ModelCard]:
+    """A network ready for inference, and what is known about it.
+
+    A ``.safetensors`` file needs its card ``<stem>.json`` beside it and must have the sha256 the card names.
+    Any other file is read as a published checkpoint: its directory's name and the published constants
+    describe it, and a card beside it overrides whatever it mentions.
+
+    Args:
+        path: the weights file.
+        role: the stage it is to serve.
+        card: used instead of any card on disk and of the directory's name.
+
+    Returns:
+        The network (float32, on the CPU, in eval mode) and its card, ``sha256`` filled in.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, foreign, for the other stage, or not the network it is
+            said to be; or its card is missing or not valid.
+        ValueError: no such role.
+    """
+    path = Path(path)
+    if role not in INPUT_SIZES:
+        raise ValueError(f"no such role: {role!r}; it is 'lungs' or 'disease'")
+    data = read_file(path, "a weights file")
+    sha256 = hashlib.sha256(data).hexdigest()
+    if path.suffix == ".safetensors":
+        card = card or _card_beside(path)
+        _check_card(path, card, role, sha256)
+        state = parse_safetensors(path, data)
+        network = _build(path, card)
+    else:
+        published = parse_torch(path, data)
+        card = card or _published_card(path, role, has_classification_head(published))
+        _check_card(path, card, role, sha256)
+        network = _build(path, card)
+        state = _upgraded(path, published, network, card)
+    check_state(path, state, network)
+    network.load_state_dict(state, strict=True)
+    return network.eval(), card.model_copy(update={"sha256": sha256})
+
+
+def _for_disk(tensor: Tensor, half: bool) -> Tensor:
+    """A copy in float16 where that costs precision only, not the value."""
+    if half and tensor.is_floating_point():
+        halved = tensor.half()
+        if bool(torch.isfinite(halved).all()):
+            tensor = halved
+    return tensor.clone(memory_format=torch.contiguous_format)
+
+
+def _build(path: Path, card: ModelCard) -> nn.Module:
+    head = card.classification_head
+    try:
+        return build_network(card.architecture, card.encoder, classification_head=head, options=card.options)
+    except UnknownNetworkError as error:
+        raise CheckpointError(path, "a network that can be built", str(error)) from error
+
+
+def _upgraded(path: Path, published: State, network: nn.Module, card: ModelCard) -> State:
+    """A published state dict under today's keys, without the stages that today's network leaves out."""
+    state = upgrade_keys(published, card.architecture, card.encoder)
+    for key, shape in unused_encoder_shapes(network, card.encoder).items():
+        dropped = state.pop(key, None)
+        if dropped is not None and tuple(dropped.shape) != shape:
+            raise CheckpointError(path, f"{key} of shape {shape}", f"shape {tuple(dropped.shape)}")
+    return state
+
+
+def _card_beside(weights: Path) -> ModelCard:
+    """The card of an own checkpoint, which vouches for the file's bytes."""
+    path = weights.with_suffix(".json")
+    card = _validated(path, _json_object(path))
+    if card.sha256 is None:
+        raise CheckpointError(path, f"the sha256 of {weights.name}", "a card without one")
+    return card
+
+
+def _published_card(weights: Path, role: Role, head: bool) -> ModelCard:
+    """What the directory's name and the published constants say, under what a card beside the file says."""
+    path = weights.with_suffix(".json")
+    said = _json_object(path) if path.exists() else {}
+    directory = weights.absolute().parent.name
+    name = parse_directory(directory)
+    if name is None and not {"architecture", "encoder"} <= said.keys():
+        expected = (
+            "a directory named <architecture>_<encoder>_imagenet_<date>_<time> or a card beside the file"
+        )
+        raise CheckpointError(weights, expected, f"the directory {directory!r}")
+    architecture = str(said.get("architecture") or (name.architecture if name else ""))
+    encoder = str(said.get("encoder") or (name.encoder if name else ""))
+    try:
+        architecture = canonical_architecture(architecture)
+        check_encoder(encoder)
+    except UnknownNetworkError as error:
+        raise CheckpointError(weights, "a published architecture and encoder", str(error)) from error
+    # A card that names another role speaks for itself; without one, only stage II was published with a head.
+    if said.get("role", role) != role or (role == "lungs" and head and not said):
+        found = f"weights for {said['role']!r}" if "role" in said else "a classification head (stage II)"
+        raise CheckpointError(weights, f"weights for the role {role!r}", found)
+    mean, std = preprocessing(encoder, name.pretraining if name else "imagenet")
+    constants = {
+        "role": role,
+        "name": directory,
+        "classification_head": head,
+        "input_size": INPUT_SIZES[role],
+        "mean": mean,
+        "std": std,
+        "threshold": THRESHOLDS[architecture] if role == "disease" else None,
+    }
+    return _validated(path, {**constants, **said, "architecture": architecture, "encoder": encoder})
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    text = read_file(path, "the model card of the weights beside it")
+    try:
+        fields = json.loads(text)
+    except ValueError as error:
+        raise CheckpointError(path, "a model card in JSON", f"other text ({error})") from error
+    if not isinstance(fields, dict):
+        raise CheckpointError(path, "a model card (a JSON object)", f"a JSON {type(fields).__name__}")
+    return fields
+
+
+def _validated(path: Path, fields: Mapping[str, Any]) -> ModelCard:
+    try:
+        return ModelCard.model_validate(fields)
+    except ValidationError as error:
+        raise CheckpointError(path, "a valid model card", describe_errors(error)) from error
+
+
+def _check_card(path: Path, card: ModelCard, role: Role, sha256: str) -> None:
+    if card.role != role:
+        raise CheckpointError(path, f"weights for the role {role!r}", f"weights for {card.role!r}")
+    if card.sha256 is not None and card.sha256 != sha256:
+        raise CheckpointError(path, f"sha256 {card.sha256} as its card says", f"sha256 {sha256}")

@@ -1,0 +1,35 @@
+"""Which device and number format the networks run on."""
+
+import torch
+
+from models.stage import Precision
+
+
+class DeviceError(ValueError):
+    """The device that was asked for is not there."""
+
+
+def resolve_device(name: str) -> torch.device:
+    """``auto`` (a GPU when there is one), ``cpu``, ``cuda`` or ``cuda:N`` as a device that exists.
+
+    Raises:
+        DeviceError: CUDA was asked for and there is no such GPU.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type != "cuda":
+        return device
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if (device.index or 0) >= count:
+        raise DeviceError(f"device {name!r}: expected an NVIDIA GPU of that number, found {count} GPUs")
+    return torch.device("cuda", device.index or 0)
+
+
+def resolve_precision(name: str, device: torch.device) -> Precision:
+    """``auto`` as half precision on a GPU and float32 on a CPU; any other name is itself."""
+    if name == "auto":
+        return "float16" if device.type == "cuda" else "float32"
+    if name == "float32" or name == "bfloat16" or name == "float16":
+        return name
+    raise DeviceError(f"precision {name!r}: expected auto, float32, bfloat16 or float16")

@@ -1,0 +1,234 @@
+"""Cleaning the lung mask, telling the two lungs apart and cutting each into three zones of equal area.
+
+The rules are those of the published code of Danilov et al. (Sci Rep 12:12791); where it has none (not
+exactly two components) the ``robust`` rule stands beside it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.pixels import Mask
+
+TwoLungRule: TypeAlias = Literal["reference", "robust"]
+
+PUBLISHED_MIN_AREA = 6000
+"""Contour area, in pixels at ``PUBLISHED_SIZE`` squared, under which a component is not a lung."""
+PUBLISHED_SIZE = 384
+
+_ELLIPSE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+
+# A component this much smaller than the largest is a fragment: what is left is judged without it.
+_FRAGMENT_SHARE = 0.1
+# Two lungs that touch are this wide at least against their height, and narrower between than beside.
+_MERGED_ASPECT = 0.6
+_MERGED_NECK = 0.85
+_MERGED_SIDE_SHARE = 0.2
+_MIDDLE = (0.3, 0.7)
+
+
+def min_component_area(input_size: int) -> float:
+    """The published 6,000 px at 384 x 384, scaled with the area of stage I's input."""
+    return PUBLISHED_MIN_AREA * (input_size / PUBLISHED_SIZE) ** 2
+
+
+def clean_lungs(mask: Mask, min_area: float) -> Mask:
+    """Drops components whose contour area is under ``min_area``, opens twice and closes once (5x5 ellipse).
+
+    Args:
+        mask: bool [H, W], stage I's cut at 0.5.
+        min_area: pixels.
+    """
+    cleaned = mask.astype(np.uint8)
+    contours, _ = cv2.findContours(cleaned, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
+    for contour in contours:
+        if cv2.contourArea(contour) < min_area:
+            cv2.drawContours(cleaned, [contour], -1, 0, cv2.FILLED)
+    opened = cv2.morphologyEx(cleaned, cv2.MORPH_OPEN, _ELLIPSE, iterations=2)
+    return np.asarray(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, _ELLIPSE)).view(np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of pixels, right and bottom excluded."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def width(self) -> int:
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> int:
+        return self.y1 - self.y0
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Row and column slices."""
+        return slice(self.y0, self.y1), slice(self.x0, self.x1)
+
+
+def lungs_box(mask: Mask) -> Box | None:
+    """The smallest box around all components of a bool [H, W] mask; None where it is empty."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return Box(x, y, x + width, y + height) if width else None
+
+
+@dataclass(frozen=True, slots=True)
+class MaskView:
+    """Where a mask lies in stage I's picture: a crop stretched to a square has lost its shape and its place.
+
+    Attributes:
+        box: the part of stage I's picture that the mask shows.
+        size: side of stage I's picture, pixels.
+    """
+
+    box: Box
+    size: int
+
+    def column(self, x: float, width: int) -> float:
+        """Stage I's column of column ``x`` in a mask ``width`` wide."""
+        return self.box.x0 + x * self.box.width / width
+
+    def aspect(self, width: int, height: int, shape: tuple[int, ...]) -> float:
+        """Width over height in stage I's picture of what is ``width`` x ``height`` in a mask of ``shape``."""
+        return (width * self.box.width / shape[1]) / (height * self.box.height / shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Lung:
+    """One lung and the two rows that cut it into thirds of equal area.
+
+    Attributes:
+        mask: bool [H, W].
+        middle_top: first row of the middle zone.
+        lower_top: first row of the lower zone.
+    """
+
+    mask: Mask
+    middle_top: int
+    lower_top: int
+
+    @property
+    def zones(self) -> tuple[slice, slice, slice]:
+        """The rows of the lower, middle and upper zone."""
+        return slice(self.lower_top, None), slice(self.middle_top, self.lower_top), slice(0, self.middle_top)
+
+
+@dataclass(frozen=True, slots=True)
+class LungPair:
+    """The two lungs of one mask; ``left`` is on the image's left, so it is the patient's right lung.
+
+    Attributes:
+        left, right: None where that lung was not found.
+        merged: the two touched and were cut apart.
+    """
+
+    left: Lung | None
+    right: Lung | None
+    merged: bool = False
+
+    @property
+    def found(self) -> int:
+        return (self.left is not None) + (self.right is not None)
+
+
+def cut_zones(mask: Mask) -> Lung:
+    """Cuts a lung by rows into lower, middle and upper thirds of equal area, as the published code does.
+
+    Its search for the cut is kept, as it may end one row above or below the nearest.
+
+    Args:
+        mask: bool [H, W].
+    """
+    height = mask.shape[0]
+    below = np.concatenate([[0], np.cumsum(np.count_nonzero(mask, axis=1)[::-1])])
+    area = int(below[-1])
+    lower, middle = _search(below, area // 3), _search(below, 2 * area // 3)
+    return Lung(mask, middle_top=height - middle, lower_top=height - lower)
+
+
+def _search(below: NDArray[np.int64], wanted: int) -> int:
+    """The number of rows from the bottom at which the published bisection stops.
+
+    Args:
+        below: int [H + 1], the area in the lowest n rows.
+    """
+    start, end, rows = 0, len(below) - 1, 0
+    while start <= end:
+        rows = (start + end) // 2
+        if below[rows] <= wanted:
+            start = rows + 1
+        else:
+            end = rows - 1
+    return rows
+
+
+def separate_lungs(mask: Mask, rule: TwoLungRule, view: MaskView) -> LungPair:
+    """Tells the two lungs of a mask apart and cuts their zones.
+
+    Args:
+        mask: bool [H, W].
+        rule: ``reference``: the published code whatever it meets: the first two components in scan order,
+            one component standing for both lungs. ``robust``: the same for exactly two components; else
+            the two largest, or one wide component cut at its narrowest column near the middle, or fewer
+            lungs than two.
+        view: where the mask lies in stage I's picture.
+    """
+    count, labels, stats, centroids = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    if count == 3 or rule == "reference":
+        return _reference_pair(mask, stats, centroids)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    if not len(areas):
+        return LungPair(None, None)
+    ranked = [1 + int(index) for index in np.argsort(-areas, kind="stable")]
+    kept = [label for label in ranked[:2] if areas[label - 1] >= _FRAGMENT_SHARE * areas.max()]
+    if len(kept) == 1:
+        return _split_wide(labels == kept[0], view)
+    left, right = sorted(kept, key=lambda label: float(centroids[label][0]))
+    return LungPair(cut_zones(labels == left), cut_zones(labels == right))
+
+
+def _reference_pair(mask: Mask, stats: NDArray[np.int32], centroids: NDArray[np.float64]) -> LungPair:
+    # Labels 1 and 2, or the last there is: with one component it stands for both lungs, with none the
+    # background does, and its zones are empty.
+    labels = [min(label, len(stats) - 1) for label in (1, 2)]
+    first, second = (_within_box(mask, stats[label]) for label in labels)
+    # The published code compares whole columns, and takes the second for the left one where they are equal.
+    if int(centroids[labels[0]][0]) < int(centroids[labels[1]][0]):
+        return LungPair(cut_zones(first), cut_zones(second))
+    return LungPair(cut_zones(second), cut_zones(first))
+
+
+def _within_box(mask: Mask, stats: NDArray[np.int32]) -> Mask:
+    """All of the mask that lies in a component's bounding box, other components' pixels too: as published."""
+    x, y, width, height = (int(value) for value in stats[:4])
+    lung = np.zeros_like(mask)
+    within = Box(x, y, x + width, y + height).slices
+    lung[within] = mask[within]
+    return lung
+
+
+def _split_wide(mask: Mask, view: MaskView) -> LungPair:
+    """Two lungs out of one component where it is wide enough to be both; else the single lung on its side."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    columns = np.count_nonzero(mask, axis=0)
+    first, last = (x + int(share * width) for share in _MIDDLE)
+    neck = first + int(np.argmin(columns[first : last + 1]))
+    sides = columns[:neck], columns[neck:]
+    narrow = columns[neck] <= _MERGED_NECK * min(side.max(initial=0) for side in sides)
+    balanced = min(side.sum() for side in sides) >= _MERGED_SIDE_SHARE * columns.sum()
+    if view.aspect(width, height, mask.shape) >= _MERGED_ASPECT and narrow and balanced:
+        left, right = mask.copy(), mask.copy()
+        left[:, neck:] = False
+        right[:, :neck] = False
+        return LungPair(cut_zones(left), cut_zones(right), merged=True)
+    single = cut_zones(mask)
+    on_left = view.column(x + width / 2, mask.shape[1]) < view.size / 2
+    return LungPair(single, None) if on_left else LungPair(None, single)

@@ -1,0 +1,57 @@
+"""A built-in picture with a known answer: whether this device computes what it should."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from models.phantom import draw_phantom
+from models.workflow import Analysis, Workflow
+
+KNOWN = Path(__file__).parent / "weights" / "self_test.json"
+TOLERANCE = 0.02
+"""How far a share may lie from the known answer: half precision moves it by less than half of this."""
+
+
+class SelfTestError(RuntimeError):
+    """The networks do not answer as they must."""
+
+
+def run_self_test(workflow: Workflow) -> Analysis:
+    """Analyses the phantom and compares the answer with what these weights are known to give.
+
+    Weights without a known answer need only give a finite one.
+
+    Raises:
+        SelfTestError: the answer is another one.
+    """
+    analysis = workflow.analyse(draw_phantom())
+    known = known_shares(workflow)
+    if known is not None and not np.allclose(analysis.shares, known, atol=TOLERANCE):
+        raise SelfTestError(f"self-test: expected shares {known}, found {rounded(analysis)}")
+    return analysis
+
+
+def known_shares(workflow: Workflow) -> list[float] | None:
+    """The shares that this pair of weights gives for the phantom in float32, where they are on record."""
+    if not KNOWN.is_file():
+        return None
+    known = json.loads(KNOWN.read_text(encoding="utf-8"))
+    return known["shares"] if known["weights"] == _fingerprints(workflow) else None
+
+
+def record(workflow: Workflow) -> None:
+    """Writes this pair's answer down as the known one."""
+    analysis = workflow.analyse(draw_phantom())
+    known = {"weights": _fingerprints(workflow), "shares": rounded(analysis), "score": analysis.score}
+    KNOWN.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+
+
+def rounded(analysis: Analysis) -> list[float]:
+    """The shares to four places."""
+    return [round(share, 4) for share in analysis.shares]
+
+
+def _fingerprints(workflow: Workflow) -> dict[str, str | None]:
+    stages = {"lungs": workflow.lungs, "disease": workflow.disease}
+    return {role: stage.card.sha256 if stage.card else None for role, stage in stages.items()}

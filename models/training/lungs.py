@@ -1,0 +1,78 @@
+"""Stage I: whole radiographs against lung masks drawn by people."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.pixels import Pixels
+from models.training.augmentation import Augmentation, warp
+from models.training.fitting import Batch, dice_loss
+from models.training.pack import Case
+
+
+@dataclass(frozen=True)
+class _Sample:
+    picture: Pixels
+    lungs: Pixels
+
+
+class LungBatches:
+    """Augmented batches of radiographs and their lung masks; the same seed and epoch give the same ones."""
+
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        size: int,
+        mean: float,
+        std: float,
+        count: int,
+        batch_size: int,
+        seed: int,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        """Args:
+        cases: those with a lung mask; each is resized to ``size`` x ``size`` as at run time.
+        count: batches an epoch.
+        """
+        self.samples = [_prepare(case, size) for case in cases if case.has_lungs]
+        self.size, self.mean, self.std = size, mean, std
+        self.count, self.batch_size, self.seed = count, batch_size, seed
+        self.augmentation = augmentation or Augmentation(rotation=18, scale=1.25, inversion=0.06)
+
+    def __call__(self, epoch: int) -> Iterator[Batch]:
+        rng = np.random.default_rng((self.seed, epoch))
+        needed = self.count * self.batch_size
+        rounds = -(-needed // len(self.samples))
+        order = np.concatenate([rng.permutation(len(self.samples)) for _ in range(rounds)])[:needed]
+        for indices in order.reshape(self.count, self.batch_size):
+            yield self._batch(rng, [self.samples[index] for index in indices])
+
+    def _batch(self, rng: np.random.Generator, samples: Sequence[_Sample]) -> Batch:
+        pictures, masks = [], []
+        for sample in samples:
+            pose = self.augmentation.pose(rng, self.size)
+            pictures.append(self.augmentation.expose(rng, warp(sample.picture, pose)))
+            masks.append(warp(sample.lungs, pose))
+        image = torch.from_numpy(np.stack(pictures))[:, None].float().div_(255).sub_(self.mean).div_(self.std)
+        target = torch.from_numpy(np.stack(masks))[:, None].float().div_(255)
+        return {"image": image.expand(-1, 3, -1, -1), "lungs": target}
+
+
+def lung_loss(logits: Tensor, batch: Batch) -> Tensor:
+    """Dice + binary cross-entropy against the drawn lungs."""
+    target = batch["lungs"]
+    entropy = functional.binary_cross_entropy_with_logits(logits, target)
+    return dice_loss(logits.sigmoid(), target) + entropy
+
+
+def _prepare(case: Case, size: int) -> _Sample:
+    mask = case.lungs.astype(np.uint8) * 255
+    return _Sample(
+        picture=np.asarray(cv2.resize(case.pixels, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8),
+        lungs=np.asarray(cv2.resize(mask, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8),
+    )

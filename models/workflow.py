@@ -1,0 +1,232 @@
+"""The two stages in order: a radiograph in, an ``Analysis`` out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import cv2
+import numpy as np
+
+from models import quality
+from models.lungs import (
+    Box,
+    LungPair,
+    MaskView,
+    TwoLungRule,
+    clean_lungs,
+    lungs_box,
+    min_component_area,
+    separate_lungs,
+)
+from models.pixels import Mask, Pixels, ProbabilityMap
+from models.placement import Placement
+from models.severity import ZONES, severity_score, threshold_margin, zone_shares
+from models.stage import Stage
+
+Crop: TypeAlias = Literal["single_crop", "crop", "no_crop"]
+
+GRID = 512
+"""Side of the square on which lungs and disease are compared, as in the published code."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """What the workflow says of one radiograph.
+
+    Attributes:
+        score: 0..6, or None where the radiograph cannot be scored; ``flags`` say why.
+        shares: six diseased shares in the reference's order (image-left lung's lower, middle, upper zone,
+            then image-right's); NaN for a lung that was not found.
+        threshold: a share strictly over it counts.
+        margin: the smallest distance of a share to the threshold; None without a score.
+        lungs, disease: bool [H, W] in the radiograph's own pixels; disease lies within the lungs.
+        zones: uint8 [H, W], 0 outside the lungs, 1..6 the zones in the order of ``shares``.
+        disease_probability: of the classification head, 0..1; None without a head.
+        flags: codes of ``models.quality``.
+    """
+
+    score: int | None
+    shares: tuple[float, ...]
+    threshold: float
+    margin: float | None
+    lungs: Mask
+    disease: Mask
+    zones: Pixels
+    disease_probability: float | None
+    flags: tuple[str, ...]
+
+    @property
+    def by_zone(self) -> dict[str, float]:
+        """The shares by the patient's side: ``right_upper`` is the patient's right lung."""
+        return dict(zip(ZONES, self.shares, strict=True))
+
+    @property
+    def diseased_share(self) -> float | None:
+        """Diseased area over lung area; None where no lung was found."""
+        lungs = np.count_nonzero(self.lungs)
+        return float(np.count_nonzero(self.disease) / lungs) if lungs else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A radiograph on its way to stage I.
+
+    Attributes:
+        picture: uint8 [S, S], the radiograph at stage I's input size.
+        height, width: the radiograph's own size, pixels.
+        flags: what the picture alone says.
+    """
+
+    picture: Pixels
+    height: int
+    width: int
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cropped:
+    """A radiograph on its way to stage II.
+
+    Attributes:
+        prepared: what went into stage I.
+        image: uint8 [h, w], the part of stage I's picture that stage II sees.
+        view: where that part lies.
+        lungs: bool [512, 512], the lungs in that part.
+        pair: the two lungs in ``lungs``.
+    """
+
+    prepared: Prepared
+    image: Pixels
+    view: MaskView
+    lungs: Mask
+    pair: LungPair
+
+
+class Workflow:
+    """Both stages with the rules between and after them.
+
+    The three host steps (``prepare``, ``crop_lungs``, ``conclude``) belong to one radiograph each and may run
+    in any thread; a stage's ``run`` between them takes radiographs of any company.
+
+    Attributes are the constructor's arguments.
+    """
+
+    def __init__(
+        self,
+        lungs: Stage,
+        disease: Stage,
+        threshold: float | None = None,
+        crop: Crop = "single_crop",
+        two_lung_rule: TwoLungRule = "robust",
+    ) -> None:
+        """Args:
+        threshold: a share strictly over it counts; None takes the disease card's.
+        crop: what stage II sees: ``single_crop`` the box around the cleaned lungs with all else black, ``crop``
+            the whole picture with all but the raw lung mask black, ``no_crop`` the whole picture.
+        two_lung_rule: see ``models.lungs.separate_lungs``.
+
+        Raises:
+            ValueError: no threshold here nor in the card, one outside 0..1, or an unknown rule.
+        """
+        if threshold is None:
+            threshold = disease.card.threshold if disease.card else None
+        if threshold is None or not 0 <= threshold <= 1:
+            raise ValueError(f"expected a threshold in 0..1 (from the argument or the card), found {threshold}")
+        if crop not in get_args(Crop) or two_lung_rule not in get_args(TwoLungRule):
+            raise ValueError(f"expected a known crop and two-lung rule, found {crop!r} and {two_lung_rule!r}")
+        self.lungs = lungs
+        self.disease = disease
+        self.threshold = threshold
+        self.crop = crop
+        self.two_lung_rule = two_lung_rule
+        own_limit = lungs.card.min_lung_area if lungs.card else None
+        self.min_lung_area = own_limit if own_limit is not None else min_component_area(lungs.input_size)
+
+    def analyse(self, pixels: Pixels, threshold: float | None = None) -> Analysis:
+        """One radiograph, uint8 [H, W] or [H, W, 3] (RGB; read as gray).
+
+        Raises:
+            ValueError: another shape or dtype.
+        """
+        return self.analyse_batch([pixels], threshold)[0]
+
+    def analyse_batch(self, radiographs: Sequence[Pixels], threshold: float | None = None) -> list[Analysis]:
+        """Several radiographs of any sizes, each stage run once over all of them."""
+        if not radiographs:
+            return []
+        prepared = [self.prepare(pixels) for pixels in radiographs]
+        maps, _ = self.lungs.run([item.picture for item in prepared])
+        cropped = [self.crop_lungs(item, lung_map) for item, lung_map in zip(prepared, maps, strict=True)]
+        maps, labels = self.disease.run([self.disease.prepare(item.image) for item in cropped])
+        found = [None] * len(cropped) if labels is None else [float(label) for label in labels]
+        return [self.conclude(*item, threshold) for item in zip(cropped, maps, found, strict=True)]
+
+    def prepare(self, pixels: Pixels) -> Prepared:
+        """The radiograph at stage I's input size: 8-bit, bilinear (OpenCV)."""
+        gray = _as_gray(pixels)
+        size = self.lungs.input_size
+        picture = np.asarray(cv2.resize(gray, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+        height, width = gray.shape
+        return Prepared(picture, height, width, quality.picture_flags(picture, height, width))
+
+    def crop_lungs(self, prepared: Prepared, lung_map: ProbabilityMap) -> Cropped:
+        """What stage II sees of a radiograph, given stage I's map float32 [S, S]."""
+        raw = lung_map > 0.5
+        whole = Box(0, 0, raw.shape[1], raw.shape[0])
+        if self.crop == "single_crop":
+            mask = clean_lungs(raw, self.min_lung_area)
+            # Where there is no lung the published code leaves out the last row and column.
+            box = lungs_box(mask) or Box(0, 0, whole.width - 1, whole.height - 1)
+            rows, columns = box.slices
+            image = prepared.picture[rows, columns] * mask[rows, columns]
+            grid = _on_grid(mask[rows, columns])
+        elif self.crop == "crop":
+            box, image, grid = whole, prepared.picture * raw, _on_grid(raw)
+        else:
+            box, image = whole, prepared.picture
+            grid = cv2.resize(lung_map, (GRID, GRID), interpolation=cv2.INTER_LINEAR) > 0.5
+        view = MaskView(box, self.lungs.input_size)
+        return Cropped(prepared, image, view, grid, separate_lungs(grid, self.two_lung_rule, view))
+
+    def conclude(
+        self, cropped: Cropped, disease_map: ProbabilityMap, label: float | None, threshold: float | None = None
+    ) -> Analysis:
+        """Shares, score and masks from stage II's map float32 [h, w] and its label.
+
+        Args:
+            threshold: for this radiograph; None takes the workflow's.
+        """
+        threshold = self.threshold if threshold is None else threshold
+        disease = cv2.resize(disease_map, (GRID, GRID), interpolation=cv2.INTER_LINEAR) > 0.5
+        if label is not None and np.rint(label) == 0:
+            disease = np.zeros_like(disease)
+        shares = zone_shares(cropped.pair, disease)
+        margin = threshold_margin(shares, threshold)
+        placement = Placement(cropped.prepared.height, cropped.prepared.width, cropped.view, GRID)
+        zones = placement.zones(cropped.pair)
+        lungs = placement.mask(cropped.lungs) if self.two_lung_rule == "reference" else zones > 0
+        return Analysis(
+            score=severity_score(shares, threshold),
+            shares=shares,
+            threshold=threshold,
+            margin=margin,
+            lungs=lungs,
+            disease=placement.mask(disease) & lungs,
+            zones=zones,
+            disease_probability=label,
+            flags=cropped.prepared.flags + quality.lung_flags(cropped.pair) + quality.margin_flags(margin),
+        )
+
+
+def _as_gray(pixels: Pixels) -> Pixels:
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or 0 in pixels.shape:
+        raise ValueError(f"expected uint8 [H, W] or [H, W, 3], found {pixels.dtype} {list(pixels.shape)}")
+    if pixels.ndim == 2:
+        return pixels
+    if pixels.shape[2] != 3:
+        raise ValueError(f"expected uint8 [H, W] or [H, W, 3], found {pixels.dtype} {list(pixels.shape)}")
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+def _on_grid(mask: Mask) -> Mask:
+    return np.asarray(cv2.resize(mask.view(np.uint8), (GRID, GRID), interpolation=cv2.INTER_LINEAR)).view(np.bool_)
