@@ -19,7 +19,7 @@ def main() -> int:
     try:
         settings = Settings()
     except ValidationError as error:
-        faults = [f"CXR_{'_'.join(str(step) for step in fault['loc']).upper()}: {fault['msg']}" for fault in error.errors()]
+        faults = [f"CXR_{fault['loc'][0]}".upper() + f": {fault['msg']}" for fault in error.errors()]
         print(f"settings: {'; '.join(faults)}", file=sys.stderr)
         return 2
     logging.config.dictConfig(log_config(settings.log_level))

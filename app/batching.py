@@ -9,7 +9,8 @@ from typing import ParamSpec, TypeVar
 
 from app.timing import Stopwatch
 from models.pixels import Pixels
-from models.workflow import Analysis, Workflow
+from models.stage import Prepared
+from models.workflow import Analysis, Cropped, Workflow
 
 _Arguments = ParamSpec("_Arguments")
 _Answer = TypeVar("_Answer")
@@ -39,7 +40,7 @@ class Batcher:
         prepared = await self.run_host(_timed, clock, "prepare", lambda: workflow.prepare(pixels))
         maps, _ = await self._run_device(clock, "lungs", lambda: workflow.lungs.run([prepared.picture]))
 
-        def between() -> tuple[object, object]:
+        def between() -> tuple[Cropped, Prepared]:
             cropped = workflow.crop_lungs(prepared, maps[0])
             return cropped, workflow.disease.prepare(cropped.image)
 

@@ -11,7 +11,10 @@ from app.logs import REQUEST_LOGGER, log_event
 from app.metrics import Metrics
 
 REQUEST_ID_HEADER = "X-Request-ID"
+CLIENT_GONE = 499
+"""The status on record for a client that left before its answer began."""
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
 
 
@@ -39,7 +42,7 @@ class RequestContext:
         offered = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         state["request_id"] = offered if _ACCEPTED_ID.fullmatch(offered) else uuid4().hex
         state["log"] = {}
-        status = 499  # the client went before an answer began
+        status = CLIENT_GONE
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -57,7 +60,8 @@ class RequestContext:
         # The route's pattern, not the path: paths are the client's and unbounded.
         route = getattr(scope.get("route"), "path", "unmatched")
         state = scope["state"]
-        self._metrics.requests.labels(route, scope["method"], status).inc()
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._metrics.requests.labels(route, method, status).inc()
         self._metrics.latency.labels(route).observe(seconds)
         if "problem" in state:
             self._metrics.problems.labels(state["problem"]).inc()
@@ -67,7 +71,7 @@ class RequestContext:
             REQUEST_LOGGER,
             "answered",
             request_id=state["request_id"],
-            method=scope["method"],
+            method=method,
             route=route,
             status=status,
             ms=round(seconds * 1000, 2),

@@ -42,7 +42,9 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.scores = Counter("cxr_score", "Radiographs by severity score (none: unscorable)", ("score",), registry=self.registry)
+        self.scores = Counter(
+            "cxr_score", "Radiographs by severity score (none: unscorable)", ("score",), registry=self.registry
+        )
         self.shares = Histogram(
             "cxr_zone_share", "Diseased shares of zones", ("zone",), buckets=_SHARES, registry=self.registry
         )

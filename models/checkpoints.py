@@ -73,9 +73,7 @@ def save_checkpoint(path: str | Path, network: nn.Module, card: ModelCard, half:
     return card
 
 
-def load_checkpoint(
-    path: str | Path, role: Role, card: ModelCard | None = None
-) -> tuple[nn.Module, ModelCard]:
+def load_checkpoint(path: str | Path, role: Role, card: ModelCard | None = None) -> tuple[nn.Module, ModelCard]:
     """A network ready for inference, and what is known about it.
 
     A ``.safetensors`` file needs its card ``<stem>.json`` beside it and must have the sha256 the card names.
@@ -159,9 +157,7 @@ def _published_card(weights: Path, role: Role, head: bool) -> ModelCard:
     directory = weights.absolute().parent.name
     name = parse_directory(directory)
     if name is None and not {"architecture", "encoder"} <= said.keys():
-        expected = (
-            "a directory named <architecture>_<encoder>_imagenet_<date>_<time> or a card beside the file"
-        )
+        expected = "a directory named <architecture>_<encoder>_imagenet_<date>_<time> or a card beside the file"
         raise CheckpointError(weights, expected, f"the directory {directory!r}")
     architecture = str(said.get("architecture") or (name.architecture if name else ""))
     encoder = str(said.get("encoder") or (name.encoder if name else ""))

@@ -1,5 +1,7 @@
 """Which device and number format the networks run on."""
 
+from typing import cast, get_args
+
 import torch
 
 from models.stage import Precision
@@ -30,6 +32,7 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
     """``auto`` as half precision on a GPU and float32 on a CPU; any other name is itself."""
     if name == "auto":
         return "float16" if device.type == "cuda" else "float32"
-    if name == "float32" or name == "bfloat16" or name == "float16":
-        return name
+    for precision in get_args(Precision):
+        if name == precision:
+            return cast("Precision", precision)
     raise DeviceError(f"precision {name!r}: expected auto, float32, bfloat16 or float16")

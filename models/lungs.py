@@ -181,7 +181,8 @@ def separate_lungs(mask: Mask, rule: TwoLungRule, view: MaskView) -> LungPair:
             lungs than two.
         view: where the mask lies in stage I's picture.
     """
-    count, labels, stats, centroids = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    count, labels, found, middles = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    stats, centroids = np.asarray(found, np.int32), np.asarray(middles, np.float64)
     if count == 3 or rule == "reference":
         return _reference_pair(mask, stats, centroids)
     areas = stats[1:, cv2.CC_STAT_AREA]
@@ -217,7 +218,7 @@ def _within_box(mask: Mask, stats: NDArray[np.int32]) -> Mask:
 
 def _split_wide(mask: Mask, view: MaskView) -> LungPair:
     """Two lungs out of one component where it is wide enough to be both; else the single lung on its side."""
-    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    x, _, width, height = cv2.boundingRect(mask.view(np.uint8))
     columns = np.count_nonzero(mask, axis=0)
     first, last = (x + int(share * width) for share in _MIDDLE)
     neck = first + int(np.argmin(columns[first : last + 1]))

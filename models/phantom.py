@@ -107,7 +107,7 @@ def _tissue() -> Layer:
         + _layer(_filled(_SPINE), 26, softness=21)
         + _layer(mediastinum, 32, softness=21)
         + _layer(heart, 40, softness=19)
-        + _layer(abdomen, 52, softness=13)
+        + _layer(abdomen, 48, softness=25)
         - _layer(_filled(_TRACHEA), 24, softness=11)
     )
 

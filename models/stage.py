@@ -50,7 +50,7 @@ class Stage:
         network: float32 [N, 3, h, w] to a map of probabilities [N, 1, h, w] or [N, h, w], or to (map, label).
         """
         self.device = torch.device(device)
-        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+        self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)
         self.input_size = input_size
         self.mean = tuple(mean)
         self.std = tuple(std)
@@ -95,9 +95,7 @@ class Stage:
         maps = maps.float().reshape(len(batch), *maps.shape[-2:]).cpu().numpy()
         return maps, None if labels is None else labels.float().reshape(len(batch)).cpu().numpy()
 
-    def predict(
-        self, images: Pixels | Sequence[Pixels]
-    ) -> tuple[ProbabilityMap, NDArray[np.float32] | None]:
+    def predict(self, images: Pixels | Sequence[Pixels]) -> tuple[ProbabilityMap, NDArray[np.float32] | None]:
         """Prepares and runs: uint8 [N, H, W, 3], or a list of [H, W, 3] or [H, W] of any sizes.
 
         Returns:
@@ -108,7 +106,8 @@ class Stage:
     def _assemble(self, batch: Sequence[Prepared]) -> Tensor:
         # Pictures travel to the device as they are: a quarter of the bytes where they are 8-bit.
         tensors = [self._scaled(torch.from_numpy(image).to(self.device)) for image in batch]
-        stacked = torch.stack(tensors)
+        channels = max(len(tensor) for tensor in tensors)
+        stacked = torch.stack([tensor.expand(channels, -1, -1) for tensor in tensors])
         normalised = (stacked - self._mean) / self._std
         return normalised.contiguous(memory_format=torch.channels_last)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from app.intake import Radiograph
 from app.reports import schema
 from app.reports.contours import contours
-from app.reports.overlay import OverlayFormat, draw_overlay, encode_mask, encode_picture
+from app.reports.overlay import PictureFormat, draw_overlay, encode_mask, encode_picture
 from models.stage import Stage
 from models.workflow import Analysis, Workflow
 
@@ -37,9 +37,7 @@ def report_zones(analysis: Analysis) -> list[schema.Zone]:
 
 def report_models(workflow: Workflow, service: str) -> schema.Models:
     """Which weights answered."""
-    return schema.Models(
-        lungs=_report_model(workflow.lungs), disease=_report_model(workflow.disease), service=service
-    )
+    return schema.Models(lungs=_report_model(workflow.lungs), disease=_report_model(workflow.disease), service=service)
 
 
 def report_image(radiograph: Radiograph) -> schema.Image:
@@ -54,7 +52,7 @@ def report_quality(analysis: Analysis) -> schema.Quality:
     return schema.Quality(scorable=analysis.score is not None, flags=list(analysis.flags))
 
 
-def report_overlay(pixels: NDArray[np.uint8], analysis: Analysis, format: OverlayFormat) -> schema.Picture:
+def report_overlay(pixels: NDArray[np.uint8], analysis: Analysis, format: PictureFormat) -> schema.Picture:
     """The overlay, drawn and encoded."""
     picture = draw_overlay(pixels, analysis)
     media_type, data = encode_picture(picture, format)

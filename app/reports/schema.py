@@ -1,10 +1,10 @@
 """The JSON of ``/score`` and ``/segment``: one class, one place, for the answers and for OpenAPI."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-NOTICE = "Research use only. Not a medical device."
+NOTICE: Final = "Research use only. Not a medical device."
 
 ZoneName = Literal["right_upper", "right_middle", "right_lower", "left_upper", "left_middle", "left_lower"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -90,6 +90,8 @@ class MaskPicture(_Frozen):
 
 
 class Masks(_Frozen):
+    """Both masks."""
+
     lungs: MaskPicture
     disease: MaskPicture
 

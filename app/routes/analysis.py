@@ -16,7 +16,7 @@ from app.context import request_id
 from app.intake import Radiograph, decode, read_upload
 from app.reports import report, schema
 from app.reports.examples import example
-from app.reports.overlay import OverlayFormat, draw_overlay, encode_picture
+from app.reports.overlay import PictureFormat, draw_overlay, encode_picture
 from app.routes.negotiation import choose_media_type
 from app.service import RETRY_AFTER, VERSION, Service
 from app.timing import Stopwatch
@@ -39,9 +39,7 @@ _BODY = {
     "required": True,
     "description": "One radiograph (PNG, JPEG, TIFF or BMP), as the part `file` of a form or as the raw body.",
     "content": {
-        "multipart/form-data": {
-            "schema": {"type": "object", "required": ["file"], "properties": {"file": _BINARY}}
-        },
+        "multipart/form-data": {"schema": {"type": "object", "required": ["file"], "properties": {"file": _BINARY}}},
         **{media_type: {"schema": _BINARY} for media_type in ("image/png", "image/jpeg", "image/tiff", "image/bmp")},
         "application/octet-stream": {"schema": _BINARY},
     },
@@ -65,7 +63,7 @@ class AnalysisQuery:
     """The query parameters that both routes take."""
 
     overlay: Annotated[bool, Query(description="draw the overlay")] = True
-    overlay_format: Annotated[OverlayFormat, Query(description="how it is encoded")] = "jpeg"
+    overlay_format: Annotated[PictureFormat, Query(description="how it is encoded")] = "jpeg"
     threshold: Annotated[
         float | None, Query(ge=0, le=1, description="a zone counts when its diseased share is over it")
     ] = None
@@ -116,9 +114,7 @@ async def segment(
     return await _answer(request, query, partial(_segment_answer, contours=contours))
 
 
-async def _answer(
-    request: Request, query: AnalysisQuery, render: Callable[[_Finished], tuple[bytes, str]]
-) -> Response:
+async def _answer(request: Request, query: AnalysisQuery, render: Callable[[_Finished], tuple[bytes, str]]) -> Response:
     """Admits, receives, analyses and renders, all within the deadline.
 
     Args:

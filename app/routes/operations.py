@@ -16,6 +16,8 @@ router = APIRouter(tags=["operations"])
 
 
 class Health(BaseModel):
+    """One word."""
+
     status: str
 
 

@@ -78,7 +78,7 @@ def _add_mark(rng: np.random.Generator, picture: Pixels) -> Pixels:
     """A side marker, a caption or a line such as a tube, in white or black."""
     marked = picture.copy()
     size = picture.shape[0]
-    gray = int(rng.choice((0, 255, rng.integers(150, 255))))
+    gray = int(rng.choice([0, 255, int(rng.integers(150, 255))]))
     x, y = (int(value) for value in rng.integers(0, size, 2))
     kind = rng.integers(3)
     if kind == 0:

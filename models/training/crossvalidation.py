@@ -64,9 +64,7 @@ def held_out_shares(
     return shares
 
 
-def choose_threshold(
-    cases: Sequence[Case], shares: Mapping[str, Sequence[float]], tolerance: float = 0.01
-) -> Choice:
+def choose_threshold(cases: Sequence[Case], shares: Mapping[str, Sequence[float]], tolerance: float = 0.01) -> Choice:
     """The threshold with the least severity MAE over the scored COVID-19 radiographs.
 
     The curve is nearly flat around its least value and rough from chance, so the middle of what is within

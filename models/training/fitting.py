@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -61,7 +61,7 @@ def fit(
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(schedule.seed)
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.to(device).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(network.parameters(), schedule.rate, weight_decay=schedule.weight_decay)
     cycle = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, schedule.rate, total_steps=schedule.epochs * schedule.batches, pct_start=0.2
@@ -101,7 +101,7 @@ def _run_epoch(
         if not torch.isfinite(value):
             raise FloatingPointError(f"{title}: the loss is {value.item()}")
         optimiser.zero_grad(set_to_none=True)
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
         cycle.step()
@@ -133,6 +133,7 @@ def dice_loss(probability: Tensor, target: Tensor, within: Tensor | None = None)
     """One minus the soft Dice of each picture, averaged: [N, 1, H, W] each, ``within`` limits the area."""
     if within is not None:
         probability, target = probability * within, target * within
-    axes: Sequence[int] = (1, 2, 3)
+    axes = (1, 2, 3)
     overlap = (probability * target).sum(axes)
-    return (1 - (2 * overlap + 1.0) / (probability.sum(axes) + target.sum(axes) + 1.0)).mean()
+    loss: Tensor = (1 - (2 * overlap + 1.0) / (probability.sum(axes) + target.sum(axes) + 1.0)).mean()
+    return loss

@@ -12,6 +12,7 @@ import numpy as np
 from models.pixels import Mask, Pixels
 from models.severity import ZONES
 
+
 class PackError(ValueError):
     """The folder is not a radiograph pack, or a file of it cannot be read."""
 
@@ -154,9 +155,7 @@ def _read_row(root: Path, row: dict[str, str]) -> Case:
         readers=_numbers(row, ("score_r", "score_d")),
         shares=_numbers(row, tuple(f"median_ratio_{zone}" for zone in range(1, 7))) or None,
         brixia=tuple(
-            scores
-            for reader in "sj"
-            if (scores := _numbers(row, tuple(f"brixia_{reader}_{zone}" for zone in ZONES)))
+            scores for reader in "sj" if (scores := _numbers(row, tuple(f"brixia_{reader}_{zone}" for zone in ZONES)))
         ),
         published=tuple(
             (system, float(row[f"{system}_published_score"]))

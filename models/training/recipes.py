@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -75,8 +75,7 @@ def _fit(role: Role, fitting: Fitting, batches: Batches, count: int, loss: Loss,
     network = build_network(architecture, fitting.encoder)
     start_from_imagenet(network, fitting.encoder)
     # The losses take logits: in bfloat16 a probability near 1 has no gradient left.
-    head = network.get_submodule("segmentation_head")
-    assert isinstance(head, nn.Sequential)
+    head = cast("nn.Sequential", network.get_submodule("segmentation_head"))
     activation, head[-1] = head[-1], nn.Identity()
     fit(network, batches, loss, fitting.schedule(count), fitting.out, fitting.device)
     head[-1] = activation

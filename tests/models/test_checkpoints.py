@@ -176,9 +176,7 @@ def test_files_of_older_torch_are_read(tmp_path: Path, small_state: dict[str, Te
 
 
 @pytest.mark.parametrize("half", [True, False])
-def test_own_checkpoint_makes_the_round_trip(
-    own: tuple[nn.Module, ModelCard], half: bool, tmp_path: Path
-) -> None:
+def test_own_checkpoint_makes_the_round_trip(own: tuple[nn.Module, ModelCard], half: bool, tmp_path: Path) -> None:
     network, card = own
     written = save_checkpoint(tmp_path / "lungs-v0.1", network, card, half=half)
     path = tmp_path / "lungs-v0.1.safetensors"
@@ -196,9 +194,7 @@ def test_own_checkpoint_makes_the_round_trip(
         assert torch.allclose(loaded(picture), network(picture), atol=2e-2 if half else 0)
 
 
-def test_a_weight_beyond_half_precision_keeps_its_value(
-    own: tuple[nn.Module, ModelCard], tmp_path: Path
-) -> None:
+def test_a_weight_beyond_half_precision_keeps_its_value(own: tuple[nn.Module, ModelCard], tmp_path: Path) -> None:
     network, card = own
     state = {key: value.clone() for key, value in network.state_dict().items()}
     state["encoder.features.0.1.running_var"].fill_(1e6)
@@ -209,9 +205,7 @@ def test_a_weight_beyond_half_precision_keeps_its_value(
     assert loaded.state_dict()["encoder.features.0.1.running_var"].max().item() == 1e6
 
 
-def test_a_network_that_is_not_the_cards_is_not_written(
-    own: tuple[nn.Module, ModelCard], tmp_path: Path
-) -> None:
+def test_a_network_that_is_not_the_cards_is_not_written(own: tuple[nn.Module, ModelCard], tmp_path: Path) -> None:
     network, card = own
     with pytest.raises(CheckpointError, match="2 missing: classification_head"):
         save_checkpoint(tmp_path / "x", network, card.model_copy(update={"classification_head": True}))
@@ -306,9 +300,7 @@ def test_pickled_code_is_not_run(published: Callable[..., Path], tmp_path: Path)
         (torch.zeros(3), "found a Tensor"),
     ],
 )
-def test_something_else_than_a_state_dict(
-    content: object, found: str, published: Callable[..., Path]
-) -> None:
+def test_something_else_than_a_state_dict(content: object, found: str, published: Callable[..., Path]) -> None:
     assert found in refusal(published(content))
 
 
@@ -329,9 +321,7 @@ def test_directories_that_name_no_network(directory: str, found: str, published:
     assert found in refusal(published(directory=directory))
 
 
-def test_keys_and_shapes_must_be_the_networks(
-    published: Callable[..., Path], small_state: dict[str, Tensor]
-) -> None:
+def test_keys_and_shapes_must_be_the_networks(published: Callable[..., Path], small_state: dict[str, Tensor]) -> None:
     state = dict(small_state)
     del state["encoder.features.0.0.weight"], state["segmentation_head.0.bias"]
     state["extra.weight"] = torch.zeros(1)
@@ -375,9 +365,7 @@ def test_weights_that_are_no_numbers(
 ) -> None:
     bad = small_state["segmentation_head.0.bias"].clone().fill_(value)
     message = refusal(published({**small_state, "segmentation_head.0.bias": bad}))
-    assert (
-        "expected finite weights, found 1 tensors with NaN or infinity: segmentation_head.0.bias" in message
-    )
+    assert "expected finite weights, found 1 tensors with NaN or infinity: segmentation_head.0.bias" in message
 
 
 def test_the_other_stages_weights(

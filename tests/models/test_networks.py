@@ -91,9 +91,7 @@ def _dilations(network: nn.Module, stage: str) -> set[tuple[int, ...]]:
 @pytest.mark.parametrize(
     ("architecture", "third", "fourth"), [("DeepLabV3", 2, 4), ("DeepLabV3+", None, 2), ("PAN", None, 2)]
 )
-def test_published_encoders_are_dilated_as_published(
-    architecture: str, third: int | None, fourth: int
-) -> None:
+def test_published_encoders_are_dilated_as_published(architecture: str, third: int | None, fourth: int) -> None:
     network = build_network(architecture, "timm-regnety_002")
     assert _dilations(network, "encoder.model.s4") == {(1, 1, fourth, fourth)}
     if third is None:

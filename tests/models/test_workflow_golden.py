@@ -7,47 +7,19 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
-from torch import Tensor, nn
 
-from models.stage import Stage
+from models.lungs import Box, MaskView, TwoLungRule, clean_lungs, min_component_area, separate_lungs
 from models.workflow import Crop, Workflow
+from tests.support.stubs import FixedMap, stub_workflow
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "workflow"
 CASES = json.loads((GOLDEN / "cases.json").read_text())
 CROPS: tuple[Crop, ...] = ("single_crop", "crop", "no_crop")
 
 
-class LungStub(nn.Module):
-    """Stage I's answer is the golden mask, whatever it sees."""
-
-    def __init__(self, mask: np.ndarray) -> None:
-        super().__init__()
-        self.map = torch.from_numpy(0.98 * (mask > 127) + 0.01).float()
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.map.expand(len(images), 1, *self.map.shape)
-
-
-class DiseaseStub(nn.Module):
-    def __init__(self, label: float | None) -> None:
-        super().__init__()
-        self.label = label
-
-    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        maps = torch.sigmoid(6 * images.mean(1, keepdim=True))
-        return maps if self.label is None else (maps, torch.full((len(images), 1), self.label))
-
-
-def golden_workflow(case: dict[str, Any], crop: Crop, rule: str) -> Workflow:
+def golden_workflow(case: dict[str, Any], crop: Crop, rule: TwoLungRule) -> Workflow:
     mask = cv2.imread(str(GOLDEN / case["lungs"]), cv2.IMREAD_GRAYSCALE)
-    return Workflow(
-        lungs=Stage(LungStub(mask), input_size=384),
-        disease=Stage(DiseaseStub(case["aux_label"]), input_size=480),
-        threshold=0.3,
-        crop=crop,
-        two_lung_rule=rule,
-    )
+    return stub_workflow(FixedMap(mask > 127), case["aux_label"], crop=crop, two_lung_rule=rule)
 
 
 def golden_pixels(case: dict[str, Any]) -> np.ndarray:
@@ -72,3 +44,30 @@ def test_reference_rule_equals_published_code(case: dict[str, Any], crop: Crop) 
     on_grid = cv2.resize(counted, (512, 512))
     assert np.count_nonzero(on_grid > 0.5) == pytest.approx(case[crop]["disease_area_512"], rel=0.005, abs=2)
     assert on_grid.mean() == pytest.approx(case[crop]["disease_prob_mean"], abs=1e-4)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['case']}-{case['kind']}")
+def test_cleaning_equals_published_code(case: dict[str, Any]) -> None:
+    mask = cv2.imread(str(GOLDEN / case["lungs"]), cv2.IMREAD_GRAYSCALE) > 127
+    cleaned = clean_lungs(mask, min_component_area(384))
+    assert np.count_nonzero(cleaned) == case["filtered_area"]
+    _, _, stats, _ = cv2.connectedComponentsWithStats(cleaned.astype(np.uint8))
+    boxes = [[x, y, x + width, y + height] for x, y, width, height, _ in stats[1:].tolist()]
+    assert boxes == case["components_bbox"]
+    on_grid = cv2.resize(cleaned.astype(np.uint8), (512, 512)).astype(bool)
+    pair = separate_lungs(on_grid, "reference", MaskView(Box(0, 0, 384, 384), 384))
+    areas = [np.count_nonzero(lung.mask[rows]) for lung in (pair.left, pair.right) for rows in lung.zones]
+    assert areas == pytest.approx(case["segment_areas"], rel=0.005)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['case']}-{case['kind']}")
+def test_robust_rule_is_the_reference_for_two_components_and_else_never_invents(case: dict[str, Any]) -> None:
+    analysis = golden_workflow(case, "single_crop", "robust").analyse(golden_pixels(case))
+    expected = {0: "lungs_not_found", 1: "lungs_merged" if case["kind"] == "touch" else "single_lung"}
+    flag = expected.get(len(case["components_bbox"]))
+    if flag is None:
+        assert analysis.score == case["single_crop"]["score"]
+        np.testing.assert_allclose(analysis.shares, case["single_crop"]["ratios"], atol=2e-3)
+    else:
+        assert flag in analysis.flags
+        assert (analysis.score is None) == (flag != "lungs_merged")

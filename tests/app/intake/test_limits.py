@@ -129,9 +129,7 @@ HOSTILE = {
     "jpeg of growing EXIF": _segments(100_000, b"\xff\xe1\0\x20Exif\0\0" + bytes(24)),
     "jpeg of scans": FILES["jpeg progressive"][:-2] + b"\xff\xda\0\6\1\1\0\0\0\0" * 400_000 + b"\xff\xd9",
     "png of tiny chunks": png(GRAY, 8, 0, chunk(b"abCd", b"") * 150_000),
-    "tiff of many tags": b"II+\0\x08\0\0\0"
-    + struct.pack("<QQ", 16, 200_000)
-    + bytes([9, 9, 1, 0] * 5) * 200_000,
+    "tiff of many tags": b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 200_000) + bytes([9, 9, 1, 0] * 5) * 200_000,
     "bmp of line ends": bmp(1, 8, b"\0\0" * 2_000_000, gray_palette(), WIDTH, HEIGHT),
 }
 
@@ -192,11 +190,9 @@ def test_random_bytes(magic: bytes, data: bytes) -> None:
 
 @given(
     st.sampled_from(sorted(FILES)),
-    st.lists(
-        st.tuples(st.integers(0, 20_000), st.binary(max_size=4), st.integers(0, 8)), min_size=1, max_size=6
-    ),
+    st.lists(st.tuples(st.integers(0, 20_000), st.binary(max_size=4), st.integers(0, 8)), min_size=1, max_size=6),
 )
-@settings(FUZZ, max_examples=500)
+@settings(FUZZ, max_examples=300)
 def test_mutated_files(name: str, edits: list[tuple[int, bytes, int]]) -> None:
     data = bytearray(FILES[name])
     for place, piece, gap in edits:

@@ -1,0 +1,48 @@
+# make serve   sets up and starts the service with the embedded models (CPU or GPU)
+# make test    sets up and runs the tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CXR_DATA ?= ../shared/cxr
+
+.PHONY: serve test lint types check evaluate examples lock clean
+
+serve: $(VENV)/serve.stamp
+	$(BIN)/python -m app
+
+test: $(VENV)/dev.stamp
+	PYTEST_ADDOPTS="$(PYTEST_ADDOPTS)" $(BIN)/python -m pytest
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+check: lint types test
+
+# The embedded default against people, on a radiograph pack: fails when a bar is missed.
+evaluate: $(VENV)/dev.stamp
+	$(BIN)/python -m models.training evaluate --data $(CXR_DATA) --split val --check
+
+# The self-test's known answer, the OpenAPI examples and the README's pictures: after the weights changed.
+examples: $(VENV)/dev.stamp
+	$(BIN)/python docs/record.py
+
+# constraints.txt from what is installed: after dependencies in pyproject.toml changed.
+lock: $(VENV)/dev.stamp
+	$(BIN)/pip freeze --exclude-editable | grep -v '^pip==\|^setuptools==' > constraints.txt
+
+$(VENV)/serve.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@ $(VENV)/serve.stamp
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,53 @@
+"""``make examples``: writes down what the embedded default says of the phantom.
+
+The self-test's known answer, docs/phantom.png, the OpenAPI examples and the README's overlay picture all come
+from here, so that each is true. To be run after the weights or the answers' form changed.
+"""
+
+import asyncio
+import base64
+import json
+from pathlib import Path
+
+import cv2
+import httpx
+
+from app.main import create_app
+from app.service import Service, load_workflow
+from app.settings import Settings
+from models import selftest
+from models.phantom import draw_phantom
+
+ROOT = Path(__file__).parents[1]
+PHANTOM = ROOT / "docs" / "phantom.png"
+OVERLAY = ROOT / "docs" / "overlay.jpg"
+EXAMPLES = ROOT / "app" / "reports" / "examples.json"
+
+
+async def main() -> None:
+    """Asks the application itself, without a network."""
+    settings = Settings(_env_file=None)
+    workflow = load_workflow(settings)
+    selftest.record(workflow)
+    done, png = cv2.imencode(".png", draw_phantom(512), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    if not done:
+        raise RuntimeError("the phantom could not be encoded")
+    PHANTOM.write_bytes(png.tobytes())
+    app = create_app(settings, workflow)
+    service: Service = app.state.service
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
+    ):
+        await service.started()
+        answers = {
+            name: (await client.post(f"/{name}?overlay=false", files={"file": png.tobytes()})).json()
+            for name in ("score", "segment")
+        }
+        picture = (await client.post("/score", files={"file": png.tobytes()})).json()["overlay"]
+    EXAMPLES.write_text(json.dumps(answers, indent=2) + "\n", encoding="utf-8")
+    OVERLAY.write_bytes(base64.b64decode(picture["data"]))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,225 @@
+"""The HTTP contract, against the real service on the real weights."""
+
+import base64
+import hashlib
+import io
+import re
+import socket
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from app.errors import all_problems
+from app.reports.schema import ScoreReport, SegmentReport
+from models.phantom import draw_phantom, phantom_lungs
+from tests.app.server import Server
+
+ZONES = ["right_upper", "right_middle", "right_lower", "left_upper", "left_middle", "left_lower"]
+
+
+def png(picture: np.ndarray) -> bytes:
+    done, data = cv2.imencode(".png", picture)
+    assert done
+    return data.tobytes()
+
+
+def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, object]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["code"] == code
+    assert problem["status"] == status
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert set(problem) == {"type", "title", "status", "detail", "code", "request_id"}
+    return problem
+
+
+def test_score_of_the_phantom(server: Server, phantom_png: bytes) -> None:
+    answer = server.client.post("/score", files={"file": ("secret name.png", phantom_png)})
+    report = ScoreReport.model_validate(answer.json())
+    assert answer.status_code == 200
+    assert report.score is not None
+    assert report.quality.scorable
+    assert [zone.zone for zone in report.zones] == ZONES
+    assert report.score == sum(zone.affected for zone in report.zones)
+    assert report.margin == pytest.approx(min(abs(zone.share - report.threshold) for zone in report.zones), abs=2e-4)
+    assert report.image.model_dump() == {
+        "format": "PNG",
+        "width": 512,
+        "height": 512,
+        "sha256": hashlib.sha256(phantom_png).hexdigest(),
+    }
+    assert report.models.lungs.architecture == "DeepLabV3+"
+    assert report.models.disease.architecture == "MA-Net"
+    assert report.notice == "Research use only. Not a medical device."
+    overlay = Image.open(io.BytesIO(base64.b64decode(report.overlay.data)))
+    assert (overlay.format, overlay.size, overlay.mode) == ("JPEG", (512, 512), "RGB")
+    assert 0 < report.timings_ms.total < 60_000
+
+
+def test_multipart_and_raw_body_are_the_same(server: Server, phantom_png: bytes) -> None:
+    form = server.client.post("/score", files={"file": phantom_png}).json()
+    raw = server.client.post("/score", content=phantom_png, headers={"content-type": "text/plain"}).json()
+    for answer in (form, raw):
+        del answer["request_id"], answer["timings_ms"]
+    assert form == raw
+
+
+def test_segment_gives_masks_in_the_radiographs_pixels(server: Server) -> None:
+    picture = draw_phantom(800)[:, 20:780]
+    data = png(picture)
+    answer = server.client.post("/segment?contours=true&overlay_format=png", content=data)
+    report = SegmentReport.model_validate(answer.json())
+    lungs, disease = (
+        cv2.imdecode(np.frombuffer(base64.b64decode(mask.data), np.uint8), cv2.IMREAD_UNCHANGED)
+        for mask in (report.masks.lungs, report.masks.disease)
+    )
+    assert lungs.shape == disease.shape == (800, 760)
+    assert set(np.unique(lungs)) == {0, 255}
+    drawn = phantom_lungs(800)[:, 20:780]
+    overlap = np.count_nonzero((lungs > 0) & drawn)
+    assert 2 * overlap / (np.count_nonzero(lungs) + np.count_nonzero(drawn)) > 0.85
+    filled = np.zeros_like(lungs)
+    cv2.fillPoly(filled, [np.array(polygon, np.int32) for polygon in report.masks.lungs.contours], 255)
+    assert np.count_nonzero(filled != lungs) < 0.02 * np.count_nonzero(lungs)
+    assert report.overlay.media_type == "image/png"
+
+
+def test_segment_leaves_out_what_is_not_asked_for(server: Server, phantom_png: bytes) -> None:
+    answer = server.client.post("/segment?overlay=false", content=phantom_png).json()
+    assert answer["overlay"] is None
+    assert answer["masks"]["lungs"]["contours"] is None
+
+
+def test_accept_png_gives_the_overlay_itself(server: Server, phantom_png: bytes) -> None:
+    answer = server.client.post("/segment", content=phantom_png, headers={"accept": "image/png"})
+    assert answer.headers["content-type"] == "image/png"
+    assert Image.open(io.BytesIO(answer.content)).size == (512, 512)
+
+
+def test_threshold_and_overlay_format(server: Server, phantom_png: bytes) -> None:
+    answer = server.client.post("/score?threshold=0&overlay_format=webp", content=phantom_png).json()
+    assert answer["threshold"] == 0
+    assert answer["score"] == sum(zone["share"] > 0 for zone in answer["zones"])
+    assert answer["overlay"]["media_type"] == "image/webp"
+    assert server.client.post("/score?threshold=1&overlay=false", content=phantom_png).json()["score"] == 0
+
+
+def test_no_lungs_is_no_score(server: Server) -> None:
+    answer = server.client.post("/score", content=png(np.full((300, 300), 90, np.uint8)))
+    report = ScoreReport.model_validate(answer.json())
+    assert answer.status_code == 200
+    assert report.score is None
+    assert report.margin is None
+    assert not report.quality.scorable
+    assert "lungs_not_found" in report.quality.flags
+    assert all(zone.share is None and zone.affected is None for zone in report.zones)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "request_"),
+    [
+        (400, "no_file", {"files": {"other": b"x"}}),
+        (400, "empty_file", {"files": {"file": b""}}),
+        (400, "empty_file", {"content": b""}),
+        (400, "invalid_parameter", {"params": {"threshold": "2"}, "content": b"x"}),
+        (400, "invalid_parameter", {"params": {"overlay_format": "gif"}, "content": b"x"}),
+        (400, "invalid_parameter", {"content": b"x", "headers": {"content-type": "multipart/form-data"}}),
+        (406, "not_acceptable", {"content": b"x", "headers": {"accept": "text/html"}}),
+        (415, "unsupported_format", {"content": b"GIF89a" + bytes(50)}),
+        (415, "unsupported_format", {"content": b"%PDF-1.7 nothing"}),
+        (422, "unreadable_image", {"content": b"\x89PNG\r\n\x1a\n" + bytes(100)}),
+    ],
+)
+@pytest.mark.parametrize("route", ["/score", "/segment"])
+def test_bad_requests_have_their_code(
+    server: Server, route: str, status: int, code: str, request_: dict[str, object]
+) -> None:
+    assert_problem(server.client.post(route, **request_), status, code)
+
+
+def test_a_picture_too_small_or_too_large(server: Server) -> None:
+    assert_problem(server.client.post("/score", content=png(np.zeros((20, 20), np.uint8))), 422, "image_too_small")
+    # 8000 x 8000 pixels of black are a small file; the header alone refuses it.
+    assert_problem(server.client.post("/score", content=png(np.zeros((8000, 8000), np.uint8))), 422, "image_too_large")
+
+
+def test_an_upload_over_the_limit_is_refused_unread(server: Server) -> None:
+    host, port = re.fullmatch(r"http://([\d.]+):(\d+)", server.url).groups()
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n")
+        assert b"413" in connection.recv(4096).split(b"\r\n")[0]
+
+
+def test_unknown_routes_and_methods(server: Server) -> None:
+    assert_problem(server.client.get("/nothing"), 404, "not_found")
+    answer = server.client.get("/score")
+    assert_problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "POST"
+
+
+def test_a_request_id_is_taken_or_made(server: Server, phantom_png: bytes) -> None:
+    given_id = "ris-2026.11_23"
+    answer = server.client.post("/score", content=phantom_png, headers={"x-request-id": given_id})
+    assert answer.headers["x-request-id"] == answer.json()["request_id"] == given_id
+    made = server.client.get("/health/live", headers={"x-request-id": "no good\tid"}).headers["x-request-id"]
+    assert re.fullmatch(r"[0-9a-f]{32}", made)
+
+
+def test_health_models_and_metrics(server: Server, phantom_png: bytes) -> None:
+    assert server.client.get("/health/live").json() == {"status": "live"}
+    assert server.client.get("/health/ready").json() == {"status": "ready"}
+    loaded = server.client.get("/models").json()
+    assert loaded["lungs"]["card"]["role"] == "lungs"
+    assert loaded["disease"]["card"]["threshold"] == loaded["threshold"]
+    scored = server.client.post("/score", content=phantom_png).json()
+    assert scored["models"]["disease"]["sha256"] == loaded["disease"]["card"]["sha256"]
+    metrics = server.client.get("/metrics").text
+    assert float(re.search(rf'cxr_score_total{{score="{scored["score"]}"}} (\S+)', metrics).group(1)) >= 1
+    assert re.search(r'cxr_requests_total\{method="POST",route="/score",status="200"\}', metrics)
+    assert re.search(r'cxr_stage_seconds_count\{stage="disease"\} [1-9]', metrics)
+    assert re.search(r'cxr_model_info\{.*architecture="MA-Net".*\} 1\.0', metrics)
+    assert "cxr_ready 1.0" in metrics
+
+
+def test_openapi_names_every_problem_and_true_examples(server: Server) -> None:
+    document = server.client.get("/openapi.json").json()
+    for route, model in (("/score", ScoreReport), ("/segment", SegmentReport)):
+        operation = document["paths"][route]["post"]
+        model.model_validate(operation["responses"]["200"]["content"]["application/json"]["example"])
+        assert {"400", "401", "406", "413", "415", "422", "503", "504"} <= set(operation["responses"])
+        assert "multipart/form-data" in operation["requestBody"]["content"]
+    assert server.client.get("/docs").status_code == 200
+
+
+def test_problem_codes_are_unique() -> None:
+    codes = [problem.code for problem in all_problems()]
+    assert len(set(codes)) == len(codes)
+
+
+@given(st.binary(max_size=400))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_upload_is_ever_our_error(server: Server, upload: bytes) -> None:
+    for request_ in ({"content": upload}, {"files": {"file": upload}}):
+        answer = server.client.post("/score", **request_)
+        assert answer.status_code < 500, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_logs_are_structured_and_name_nobody(server: Server, phantom_png: bytes) -> None:
+    answer = server.client.post("/score?overlay=false", files={"file": ("Doe^Jane.png", phantom_png)})
+    lines = server.log_lines()
+    assert "Doe" not in server.log.read_text()
+    (entry,) = [line for line in lines if line.get("request_id") == answer.json()["request_id"]]
+    assert entry["status"] == 200
+    assert entry["sha256"] == hashlib.sha256(phantom_png).hexdigest()
+    assert entry["score"] == answer.json()["score"]
+    assert entry["timings_ms"]["total"] > 0
+    (ready,) = [line for line in lines if line["message"] == "ready"]
+    assert ready["start_seconds"] > 0
+    assert ready["resident_mib"] > 0

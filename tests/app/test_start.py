@@ -1,0 +1,86 @@
+"""Starting and stopping the real process: bad settings, bad weights, keys, SIGTERM."""
+
+import json
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+import torch
+
+from tests.app.server import running, start
+from tests.app.test_http import assert_problem
+
+
+def ended(tmp_path: Path, **settings: str) -> tuple[int, str]:
+    server = start(tmp_path, settings)
+    status = server.process.wait(timeout=120)
+    server.client.close()
+    return status, server.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"CXR_DEVICE": "tpu"}, "CXR_DEVICE"),
+        ({"CXR_THRESHOLD": "1.5"}, "CXR_THRESHOLD"),
+        ({"CXR_MAX_IN_FLIGHT": "0"}, "CXR_MAX_IN_FLIGHT"),
+    ],
+)
+def test_a_bad_setting_is_named_on_one_line(tmp_path: Path, settings: dict[str, str], named: str) -> None:
+    status, log = ended(tmp_path, **settings)
+    assert status == 2
+    assert len(log.splitlines()) == 1
+    assert named in log
+
+
+def test_weights_that_are_none_end_the_process_with_one_line(tmp_path: Path) -> None:
+    weights = tmp_path / "lungs.safetensors"
+    weights.write_bytes(b"not weights")
+    status, log = ended(tmp_path, CXR_LUNGS_WEIGHTS=str(weights))
+    assert status == 3
+    (failed,) = [json.loads(line) for line in log.splitlines() if "start failed" in line]
+    assert str(weights.name) in failed["reason"]
+    assert "Traceback" not in log
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_cuda_without_a_gpu_ends_the_process(tmp_path: Path) -> None:
+    status, log = ended(tmp_path, CXR_DEVICE="cuda")
+    assert status == 3
+    assert "found 0 GPUs" in log
+
+
+def test_keys_limits_and_a_shutdown_in_order(tmp_path: Path, phantom_png: bytes) -> None:
+    (tmp_path / ".env").write_text("CXR_API_KEYS=first-key, second-key\nCXR_MAX_UPLOAD_MB=0.5\n")
+    with running(tmp_path) as server:
+        refused = server.client.post("/score", content=phantom_png)
+        assert_problem(refused, 401, "unauthorised")
+        assert refused.headers["www-authenticate"] == "Bearer"
+        wrong = {"authorization": "Bearer first-kez"}
+        assert_problem(server.client.post("/score", content=phantom_png, headers=wrong), 401, "unauthorised")
+        for headers in ({"authorization": "Bearer second-key"}, {"x-api-key": "first-key"}):
+            assert server.client.post("/score", content=phantom_png, headers=headers).status_code == 200
+        key = {"x-api-key": "first-key"}
+        assert_problem(server.client.post("/score", content=bytes(600_000), headers=key), 413, "upload_too_large")
+
+        def chunks() -> object:
+            for _ in range(100):
+                yield bytes(10_000)
+
+        # Refused while the body is still on its way: the connection may go before the answer is read.
+        with suppress(httpx.WriteError):
+            assert_problem(server.client.post("/score", content=chunks(), headers=key), 413, "upload_too_large")
+        log = server.log.read_text()
+        assert "first-key" not in log
+        assert "second-key" not in log
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=30) == 0
+    assert [line["message"] for line in server.log_lines()][-1] == "stopped"
+
+
+def test_an_answer_after_the_deadline_is_504(tmp_path: Path, phantom_png: bytes) -> None:
+    with running(tmp_path, CXR_REQUEST_TIMEOUT_S="0.001") as server:
+        assert_problem(server.client.post("/score", content=phantom_png), 504, "deadline_exceeded")
+        assert server.client.get("/health/ready").status_code == 200

@@ -1,0 +1,71 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.evaluation import Figure, Result, brixia_correlation, dice, figures, mean_absolute_error, table
+from models.training.pack import Case
+
+CASE = Case(
+    root=Path(),
+    id="x",
+    split="val",
+    label="COVID-19",
+    patient="",
+    age_group="",
+    has_lungs=False,
+    has_disease=False,
+    duplicate=False,
+    score=3.5,
+    readers=(3.0, 4.0),
+    shares=None,
+    brixia=((0, 1, 2, 3, 3, 3), (0, 1, 2, 2, 3, 3)),
+    published=(("manet", 5.0),),
+)
+
+
+def result(score: int | None, shares: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), case: Case = CASE) -> Result:
+    return Result(case, score, shares, lung_dice=0.97, disease_dice=None)
+
+
+def test_dice() -> None:
+    half, whole = np.array([True, False]), np.array([True, True])
+    assert dice(half, whole) == pytest.approx(2 / 3)
+    assert dice(half, half) == 1
+    assert dice(half, ~half) == 0
+    assert dice(half & False, half & False) == 1
+
+
+def test_error_counts_only_what_was_scored() -> None:
+    assert mean_absolute_error([result(3), result(5), result(None)]) == pytest.approx(1.0)
+
+
+def test_brixia_correlation_falls_when_sides_or_ends_are_mixed_up() -> None:
+    right, zones = brixia_correlation([result(3)])
+    swapped, _ = brixia_correlation([result(3, shares=(0.3, 0.4, 0.5, 0.0, 0.1, 0.2))])
+    assert zones == 6
+    assert right > 0.95
+    assert swapped < right - 0.5
+
+
+def test_the_table_has_bars_verdicts_and_other_systems() -> None:
+    normal = replace(CASE, label="Normal", score=0.0, published=())
+    lines = figures([result(2), result(1, case=normal)])
+    by_name = {line.name: line for line in lines}
+    covid = by_name["severity MAE, COVID-19"]
+    assert (covid.value, covid.count, covid.met) == (1.5, 1, False)
+    assert covid.others == {"manet": 1.5}
+    assert by_name["lungs, mean Dice"].met
+    assert by_name["readers' disagreement, COVID-19"].value == 1
+    assert not by_name["disease, mean Dice"].met, "without radiographs a bar is not met"
+    printed = table(lines)
+    assert "| severity MAE, COVID-19 | 1 | 1.500 | 1.500 |" in printed
+    assert "MISSED" in printed
+
+
+def test_a_bar_holds_on_its_own_side() -> None:
+    assert Figure("a", 0.5, 1, limit=0.5).met
+    assert not Figure("a", 0.49, 1, limit=0.5).met
+    assert Figure("a", 0.5, 1, limit=0.5, lower_is_better=True).met
+    assert not Figure("a", float("nan"), 1, limit=0.5, lower_is_better=True).met

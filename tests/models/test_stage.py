@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.device import DeviceError, resolve_device, resolve_precision
+from models.stage import Stage
+from tests.support.stubs import BrightIsDisease
+
+
+class Seen(nn.Module):
+    """Remembers what came and answers its first channel."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.images = images
+        return images[:, :1]
+
+
+def test_resize_is_bicubic_without_antialiasing_on_the_unit_scale() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (73, 131, 3), dtype=np.uint8)
+    seen = Seen()
+    Stage(seen, input_size=96, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6)).predict([image])
+    scaled = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    resized = functional.interpolate(scaled, (96, 96), mode="bicubic", align_corners=False)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)))
+    torch.testing.assert_close(seen.images, (resized - mean) / std, atol=5e-5, rtol=0)
+
+
+def test_a_picture_of_the_input_size_is_only_normalised() -> None:
+    image = np.full((64, 64), 255, np.uint8)
+    seen = Seen()
+    Stage(seen, input_size=64, mean=(0.5,) * 3, std=(0.5,) * 3).predict([image])
+    torch.testing.assert_close(seen.images, torch.ones(1, 3, 64, 64))
+
+
+def test_predict_takes_arrays_and_lists_and_gives_maps_and_labels() -> None:
+    stage = Stage(BrightIsDisease(label=0.7), input_size=32)
+    images = np.random.default_rng(0).integers(0, 256, (3, 40, 50, 3), dtype=np.uint8)
+    maps, labels = stage.predict(images)
+    assert maps.shape == (3, 32, 32)
+    assert maps.dtype == np.float32
+    assert labels == pytest.approx([0.7] * 3)
+    again, _ = stage.predict([images[0], images[1][:32, :32], images[2, :, :, 0]])
+    np.testing.assert_allclose(again[0], maps[0])
+    assert Stage(BrightIsDisease(), input_size=32).predict(images)[1] is None
+
+
+def test_constructor_arguments_are_attributes() -> None:
+    network = BrightIsDisease()
+    stage = Stage(network, input_size=96, mean=(0.1,) * 3, std=(0.2,) * 3)
+    assert stage.network is network
+    assert (stage.input_size, stage.mean, stage.std, str(stage.device)) == (96, (0.1,) * 3, (0.2,) * 3, "cpu")
+
+
+def test_bfloat16_stays_near_float32() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 1, 3, padding=1), nn.Sigmoid())
+    image = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    exact, _ = Stage(network, input_size=64).predict([image])
+    near, _ = Stage(network, input_size=64, precision="bfloat16").predict([image])
+    assert near.dtype == np.float32
+    np.testing.assert_allclose(near, exact, atol=0.02)
+
+
+def test_devices() -> None:
+    assert resolve_device("cpu") == torch.device("cpu")
+    assert resolve_precision("auto", torch.device("cpu")) == "float32"
+    assert resolve_precision("auto", torch.device("cuda:0")) == "float16"
+    assert resolve_precision("bfloat16", torch.device("cpu")) == "bfloat16"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_cuda_without_a_gpu_is_refused() -> None:
+    assert resolve_device("auto") == torch.device("cpu")
+    for name in ("cuda", "cuda:0", "cuda:3"):
+        with pytest.raises(DeviceError, match="found 0 GPUs"):
+            resolve_device(name)
