@@ -42,6 +42,33 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self.queue_depth = Gauge(
+            "cxr_queue_depth", "Radiographs that wait for a stage", ("stage",), registry=self.registry
+        )
+        self.queue_wait = Histogram(
+            "cxr_queue_seconds",
+            "Wait of a radiograph for a stage",
+            ("stage",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.batch_size = Histogram(
+            "cxr_batch_size",
+            "Radiographs that shared one run of a network",
+            ("stage",),
+            buckets=(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64),
+            registry=self.registry,
+        )
+        self.batch_seconds = Histogram(
+            "cxr_batch_seconds",
+            "Duration of one run of a network",
+            ("stage",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.dropped = Counter(
+            "cxr_dropped", "Requests given up before an answer, by cause", ("cause",), registry=self.registry
+        )
         self.scores = Counter(
             "cxr_score", "Radiographs by severity score (none: unscorable)", ("score",), registry=self.registry
         )

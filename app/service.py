@@ -3,14 +3,15 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import NoReturn
 
 import psutil
 
-from app.batching import Batcher
+from app.batching import STAGE_NAMES, Batcher, StageName, StageQueues, Task
 from app.errors import NotReady, Overloaded
 from app.intake import Limits
 from app.logs import SERVICE_LOGGER, log_event
@@ -48,7 +49,9 @@ class Service:
         self.failure: str | None = None
         self._given = workflow
         self._on_failure = on_failure
-        self._permits = settings.max_in_flight
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._loaded: tuple[Workflow, Batcher] | None = None
         self._draining = False
         self._starting: asyncio.Task[None] | None = None
@@ -83,9 +86,10 @@ class Service:
         self.metrics.ready.set(0)
 
     async def end(self) -> None:
-        """Waits for the start to end, then ends the threads."""
+        """Takes no more, waits for the start and for all that is under way, then ends the threads."""
         self.drain()
         await self.started()
+        await self._idle.wait()
         if self._loaded is not None:
             await asyncio.to_thread(self._loaded[1].close)
         log_event(SERVICE_LOGGER, "stopped")
@@ -99,15 +103,18 @@ class Service:
             Overloaded: none is free.
         """
         self.check_ready()
-        if self._permits == 0:
+        if self._under_way >= self.settings.max_in_flight:
             raise Overloaded(f"{self.settings.max_in_flight} requests are in flight already", RETRY_AFTER)
-        self._permits -= 1
-        self.metrics.in_flight.inc()
+        self._under_way += 1
+        self._idle.clear()
+        self.metrics.in_flight.set(self._under_way)
         try:
             yield
         finally:
-            self._permits += 1
-            self.metrics.in_flight.dec()
+            self._under_way -= 1
+            self.metrics.in_flight.set(self._under_way)
+            if not self._under_way:
+                self._idle.set()
 
     def check_ready(self) -> None:
         """Raises NotReady unless radiographs are taken."""
@@ -118,17 +125,39 @@ class Service:
         try:
             workflow = await asyncio.to_thread(self._load)
         except STARTUP_ERRORS as error:
-            self.failure = str(error)
-            log_event(SERVICE_LOGGER, "start failed", logging.ERROR, reason=self.failure)
-            self._on_failure()
+            self._fail("start failed", str(error))
             return
-        self._loaded = workflow, Batcher(workflow)
+        self._loaded = workflow, self._new_batcher(workflow)
         self._announce(workflow)
 
     def _load(self) -> Workflow:
         workflow = self._given or load_workflow(self.settings)
         run_self_test(workflow)
         return workflow
+
+    def _new_batcher(self, workflow: Workflow) -> Batcher:
+        queues = StageQueues(self.settings.max_batch_size, self.settings.max_wait_ms / 1000)
+        for stage in STAGE_NAMES:
+            self.metrics.queue_depth.labels(stage).set_function(partial(queues.depth, stage))
+        loop = asyncio.get_running_loop()
+
+        def lost(reason: str) -> None:
+            loop.call_soon_threadsafe(self._fail, "device lost", reason)
+
+        return Batcher(workflow, queues, lost, self._observe_batch)
+
+    def _observe_batch(self, stage: StageName, tasks: Sequence[Task], started: float, seconds: float) -> None:
+        self.metrics.batch_size.labels(stage).observe(len(tasks))
+        self.metrics.batch_seconds.labels(stage).observe(seconds)
+        for task in tasks:
+            self.metrics.queue_wait.labels(stage).observe(started - task.queued)
+
+    def _fail(self, event: str, reason: str) -> None:
+        """The process cannot go on: liveness goes, and the server is told to end."""
+        self.failure = reason
+        self.drain()
+        log_event(SERVICE_LOGGER, event, logging.ERROR, reason=reason)
+        self._on_failure()
 
     def _announce(self, workflow: Workflow) -> None:
         process = psutil.Process()
@@ -156,7 +185,7 @@ class Service:
         return self._loaded
 
     def _refuse(self) -> NoReturn:
-        state = "draining" if self._draining else "failed to start" if self.failure else "starting"
+        state = "broken" if self.failure else "draining" if self._draining else "starting"
         raise NotReady(f"The service is {state}", RETRY_AFTER)
 
 

@@ -22,6 +22,10 @@ class Settings(BaseSettings):
     lungs_weights: Path | None = Field(None, description="stage I's weights; empty: the embedded default")
     disease_weights: Path | None = Field(None, description="stage II's weights; empty: the embedded default")
     threshold: float | None = Field(None, ge=0, le=1, description="a share over it counts; empty: the card's")
+    max_batch_size: int = Field(16, ge=1, description="most radiographs that share one run of a network")
+    max_wait_ms: float = Field(
+        0.0, ge=0, description="how long an idle device waits for a batch to fill, from its first arrival"
+    )
     max_in_flight: int = Field(64, ge=1, description="requests admitted at once; more are answered 503")
     request_timeout_s: float = Field(30.0, gt=0, description="from the first byte to the answer; then 504")
     max_upload_mb: float = Field(32.0, gt=0, description="largest upload, MiB")

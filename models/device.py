@@ -36,3 +36,13 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
         if name == precision:
             return cast("Precision", precision)
     raise DeviceError(f"precision {name!r}: expected auto, float32, bfloat16 or float16")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a smaller batch might have fitted."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError))
+
+
+def is_device_lost(error: BaseException) -> bool:
+    """Whether the error has poisoned the device's context, so that nothing more can be computed in this process."""
+    return isinstance(error, torch.AcceleratorError)

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from models.lungs import Lung, cut_zones
@@ -26,8 +27,9 @@ _FIXED_BITS = 4
 _SEED = 1895
 
 _TORSO: Final = (
-    (196, -20), (190, 22), (130, 40), (50, 34), (-10, 60), (-30, 190), (6, 270), (34, 340), (40, 430), (34, 540),
-    (478, 540), (472, 430), (478, 340), (506, 270), (542, 190), (522, 60), (462, 34), (382, 40), (322, 22), (316, -20),
+    (196, -20), (190, 22), (130, 40), (50, 34), (-10, 60), (-30, 190), (6, 270), (34, 340), (40, 430),
+    (34, 540), (478, 540), (472, 430), (478, 340), (506, 270), (542, 190), (522, 60), (462, 34), (382, 40),
+    (322, 22), (316, -20),
 )  # fmt: skip
 _LEFT_LUNG: Final = (
     (178, 52), (203, 62), (212, 90), (208, 140), (206, 190), (212, 250), (216, 300), (224, 352), (206, 346),
@@ -37,8 +39,8 @@ _LEFT_LUNG: Final = (
 """The image's left, the patient's right."""
 _RIGHT_LUNG: Final = (
     (334, 52), (309, 62), (300, 90), (305, 140), (303, 190), (300, 250), (298, 300), (296, 362), (318, 366),
-    (350, 362), (384, 366), (416, 384), (436, 416), (448, 420), (443, 350), (437, 290), (429, 230), (418, 170),
-    (402, 120), (376, 76),
+    (350, 362), (384, 366), (416, 384), (436, 416), (448, 420), (443, 350), (437, 290), (429, 230),
+    (418, 170), (402, 120), (376, 76),
 )  # fmt: skip
 _SPINE: Final = ((232, -20), (280, -20), (286, 250), (290, 540), (224, 540), (228, 250))
 _MEDIASTINUM: Final = (
@@ -46,8 +48,8 @@ _MEDIASTINUM: Final = (
     (212, 200), (206, 110),
 )  # fmt: skip
 _HEART: Final = (
-    (216, 200), (306, 200), (336, 236), (368, 290), (392, 350), (396, 400), (300, 410), (206, 400), (194, 340),
-    (200, 280),
+    (216, 200), (306, 200), (336, 236), (368, 290), (392, 350), (396, 400), (300, 410), (206, 400),
+    (194, 340), (200, 280),
 )  # fmt: skip
 _TRACHEA: Final = ((248, -20), (266, -20), (267, 120), (280, 150), (234, 150), (247, 120))
 _CLAVICLE: Final = ((234, 104), (208, 102), (170, 88), (130, 70), (90, 60), (44, 62))
@@ -137,7 +139,7 @@ def _vessels() -> Layer:
             end = (root[0] - side * run, root[1] + rise)
             middle = ((root[0] + end[0]) // 2 + rise // 12, (root[1] + end[1]) // 2 + 8)
             for line, width in (((root, middle), 6), ((middle, end), 3)):
-                canvas = cv2.max(canvas, _stroked([line], width))
+                np.maximum(canvas, _stroked([line], width), out=canvas)
     lungs = _filled(_LEFT_LUNG, _RIGHT_LUNG)
     hila = _stroked([((204, 196), (206, 240)), ((312, 186), (312, 230))], 22)
     return _layer(cv2.bitwise_and(canvas, lungs), 20, softness=13) + _layer(hila, 30, softness=51)
@@ -215,12 +217,12 @@ def _rounded(outline: Points) -> NDArray[np.int32]:
     return points
 
 
-def _layer(drawn: Pixels, level: int, softness: int) -> Layer:
+def _layer(drawn: MatLike, level: int, softness: int) -> Layer:
     """int16 [C, C]: gray levels that a drawing 0..255 adds."""
     return (_blurred(drawn, softness).astype(np.int32) * level // 255).astype(np.int16)
 
 
-def _blurred(drawn: Pixels, kernel: int) -> Pixels:
+def _blurred(drawn: MatLike, kernel: int) -> Pixels:
     return np.asarray(cv2.GaussianBlur(drawn, (kernel, kernel), 0), dtype=np.uint8)
 
 

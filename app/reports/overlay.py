@@ -1,11 +1,16 @@
-"""The paper's picture: lungs, zones, disease and shares drawn over the radiograph. Colours are BGR, as OpenCV's."""
+"""The paper's picture: lungs, zones, disease and shares drawn over the radiograph.
 
+Colours are in OpenCV's order, BGR.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import Final, Literal, TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from models.lungs import Box, lungs_box
 from models.pixels import Mask, Pixels
@@ -20,8 +25,9 @@ YELLOW: Final[Colour] = (0, 230, 255)
 RED: Final[Colour] = (30, 30, 255)
 CAPTION: Final = "Research use only"
 
-_MASK_OPTIONS: Final = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
-"""A quarter of the time of trying filters, and a fifth larger."""
+# One filter for all rows: OpenCV's own way, trying each on each row, takes half as long again for a picture
+# and four times as long for a mask, to save 2 % and 20 % of the bytes.
+_FAST_PNG: Final = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER)
 
 _FILL_OPACITY: Final = 0.4
 _FILL: Final[Pixels] = np.rint(
@@ -37,11 +43,10 @@ _LINE_SHARE: Final = 1 / 600
 _TEXT_SHARE: Final = 1 / 42
 _CAPTION_SHARE: Final = 1 / 64
 _MIN_TEXT: Final = 9
-_OUTLINE_TOLERANCE: Final = 0.6
 
 _ENCODINGS: Final[dict[PictureFormat, tuple[str, str, list[int]]]] = {
     "jpeg": ("image/jpeg", ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 90]),
-    "png": ("image/png", ".png", [cv2.IMWRITE_PNG_COMPRESSION, 1]),
+    "png": ("image/png", ".png", [*_FAST_PNG, cv2.IMWRITE_PNG_FILTER_UP]),
     "webp": ("image/webp", ".webp", [cv2.IMWRITE_WEBP_QUALITY, 85]),
 }
 
@@ -85,7 +90,7 @@ def draw_overlay(pixels: Pixels, analysis: Analysis, max_side: int = 2048) -> Pi
     if box is not None:
         labels = zones[box.slices]
         found = _found_zones(labels)
-        _draw_lungs(picture[box.slices], lungs[box.slices], labels, found, _line_width(picture))
+        _draw_lungs(picture, lungs[box.slices], labels, found, box)
         _write_shares(picture, box, found, analysis)
     _write_caption(picture)
     return picture
@@ -103,17 +108,17 @@ def encode_picture(picture: Pixels, format: PictureFormat) -> tuple[str, bytes]:
 
 def encode_mask(mask: Mask) -> bytes:
     """A mask bool [H, W] as a PNG of one channel, 0 and 255."""
-    return _encoded(mask.view(np.uint8) * np.uint8(255), ".png", _MASK_OPTIONS)
+    return _encoded(mask.view(np.uint8) * np.uint8(255), ".png", [*_FAST_PNG, cv2.IMWRITE_PNG_FILTER_NONE])
 
 
-def _encoded(picture: Pixels, extension: str, options: list[int]) -> bytes:
+def _encoded(picture: Pixels, extension: str, options: Sequence[int]) -> bytes:
     try:
         done, data = cv2.imencode(extension, picture, options)
     except cv2.error as error:
         raise ValueError(f"cannot write {list(picture.shape)} pixels as {extension}") from error
     if not done:
         raise ValueError(f"cannot write {list(picture.shape)} pixels as {extension}")
-    return data.tobytes()
+    return bytes(data)
 
 
 def _shrunk(pixels: Pixels, max_side: int, interpolation: int) -> Pixels:
@@ -126,7 +131,8 @@ def _shrunk(pixels: Pixels, max_side: int, interpolation: int) -> Pixels:
 
 
 def _line_width(picture: Pixels) -> int:
-    return max(round(max(picture.shape) * _LINE_SHARE), 1)
+    longer: int = max(picture.shape)
+    return max(round(longer * _LINE_SHARE), 1)
 
 
 def _fill_disease(picture: Pixels, gray: Pixels, disease: Mask) -> None:
@@ -136,7 +142,7 @@ def _fill_disease(picture: Pixels, gray: Pixels, disease: Mask) -> None:
         return
     region, member = picture[box.slices], disease[box.slices].view(np.uint8)
     cv2.copyTo(cv2.applyColorMap(gray[box.slices], _FILL), member, region)
-    _outline(region, member, RED, max(_line_width(picture) // 2, 1))
+    _outline(picture, member, box, RED, max(_line_width(picture) // 2, 1))
 
 
 def _found_zones(zones: Pixels) -> dict[int, _Zone]:
@@ -150,28 +156,27 @@ def _found_zones(zones: Pixels) -> dict[int, _Zone]:
     return found
 
 
-def _draw_lungs(region: Pixels, lungs: Mask, labels: Pixels, zones: dict[int, _Zone], width: int) -> None:
+def _draw_lungs(picture: Pixels, lungs: Mask, labels: Pixels, zones: dict[int, _Zone], box: Box) -> None:
     """Outlines and zone borders in place.
 
     Args:
-        region: uint8 [h, w, 3], the picture around the lungs.
-        lungs: bool [h, w].
-        labels: uint8 [h, w], the zones.
+        lungs: bool [h, w], what lies in ``box``.
+        labels: uint8 [h, w], the zones there.
         zones: the same, one by one.
-        width: of lines, pixels.
     """
+    width = _line_width(picture)
     for first in _FIRST_LABELS:
         # Each lung by itself: two that touch were cut apart, and the picture shows where.
         lung = _labelled(labels, first, first + 2)
         for label in (first, first + 1):
             if label in zones:
                 row = zones[label].box.y0
-                _dash(region, lung[row], row, width)
-        _outline(region, lung.view(np.uint8), CYAN, width)
+                _dash(picture, box.y0 + row, box.x0 + np.flatnonzero(lung[row]), width)
+        _outline(picture, lung.view(np.uint8), box, CYAN, width)
     # Under the reference's rule a third component is lung without a zone.
     stray = lungs & (labels == 0)
     if stray.any():
-        _outline(region, stray.view(np.uint8), CYAN, width)
+        _outline(picture, stray.view(np.uint8), box, CYAN, width)
 
 
 def _labelled(labels: Pixels, first: int, last: int) -> Mask:
@@ -179,18 +184,18 @@ def _labelled(labels: Pixels, first: int, last: int) -> Mask:
     return np.asarray(cv2.inRange(labels, first, last)) > 0
 
 
-def _outline(region: Pixels, member: Pixels, colour: Colour, width: int) -> None:
-    borders, _ = cv2.findContours(member, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    # The staircase of pixels is ten times the points and looks no better.
-    smooth = [cv2.approxPolyDP(border, _OUTLINE_TOLERANCE, True) for border in borders]
-    cv2.drawContours(region, smooth, -1, colour, width, cv2.LINE_AA)
+def _outline(picture: Pixels, member: Pixels, box: Box, colour: Colour, width: int) -> None:
+    """Lines in place around the components of ``member``, uint8 [h, w], which lies in ``box``."""
+    borders, _ = cv2.findContours(member, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(box.x0, box.y0))
+    # Within the line's own width: the staircase of pixels costs several times as much and looks no better.
+    smooth = [cv2.approxPolyDP(border, width / 2, True) for border in borders]
+    cv2.drawContours(picture, smooth, -1, colour, width, cv2.LINE_AA)
 
 
-def _dash(region: Pixels, inside: Mask, row: int, width: int) -> None:
-    """A dashed horizontal line centred on the upper edge of ``row``, where ``inside`` bool [w] allows it."""
-    columns = np.flatnonzero(inside)
+def _dash(picture: Pixels, row: int, columns: NDArray[np.int64], width: int) -> None:
+    """A dashed line in place, centred on the upper edge of ``row``, where ``columns`` allow it."""
     dashed = columns[(columns - columns[0]) // (3 * width) % 3 < 2]
-    region[max(row - width // 2, 0) : row + (width + 1) // 2, dashed] = CYAN
+    picture[max(row - width // 2, 0) : row + (width + 1) // 2, dashed] = CYAN
 
 
 def _write_shares(picture: Pixels, origin: Box, zones: dict[int, _Zone], analysis: Analysis) -> None:

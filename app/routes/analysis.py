@@ -5,15 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import isnan
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Depends, Query, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from app import errors
 from app.authentication import require_key
 from app.context import request_id
-from app.intake import Radiograph, decode, read_upload
+from app.disconnect import while_connected
+from app.intake import Radiograph, Upload, decode, read_upload
 from app.reports import report, schema
 from app.reports.examples import example
 from app.reports.overlay import PictureFormat, draw_overlay, encode_picture
@@ -85,6 +87,10 @@ class _Finished:
     clock: Stopwatch
 
 
+_Render: TypeAlias = Callable[[_Finished], tuple[bytes, str]]
+"""An analysed radiograph to the answer's body and media type; runs in the host pool."""
+
+
 @router.post(
     "/score",
     response_model=schema.ScoreReport,
@@ -114,37 +120,41 @@ async def segment(
     return await _answer(request, query, partial(_segment_answer, contours=contours))
 
 
-async def _answer(request: Request, query: AnalysisQuery, render: Callable[[_Finished], tuple[bytes, str]]) -> Response:
-    """Admits, receives, analyses and renders, all within the deadline.
-
-    Args:
-        render: the analysed radiograph to the answer's body and media type; runs in the host pool.
-    """
+async def _answer(request: Request, query: AnalysisQuery, render: _Render) -> Response:
+    """Admits, receives, analyses and renders, all within the deadline and while the client stays."""
     service: Service = request.app.state.service
     clock = Stopwatch()
     with service.permit():
         try:
             async with asyncio.timeout(service.settings.request_timeout_s) as deadline:
-                finished = await _analyse(request, service, query, clock)
-                body, media_type = await service.batcher.run_host(render, finished)
+                with clock.measure("receive"):
+                    upload = await read_upload(request, service.limits.max_upload_bytes)
+                finished, (body, media_type) = await while_connected(
+                    request, _analyse_and_render(request, service, query, clock, upload, render)
+                )
         except TimeoutError:
             if not deadline.expired():
                 raise
+            service.metrics.dropped.labels("deadline").inc()
             seconds = service.settings.request_timeout_s
             raise errors.DeadlineExceeded(f"Not answered within {seconds:g} s", RETRY_AFTER) from None
+        except ClientDisconnect:
+            service.metrics.dropped.labels("client_gone").inc()
+            raise
     _record(request, finished)
     return Response(body, media_type=media_type)
 
 
-async def _analyse(request: Request, service: Service, query: AnalysisQuery, clock: Stopwatch) -> _Finished:
-    with clock.measure("receive"):
-        upload = await read_upload(request, service.limits.max_upload_bytes)
+async def _analyse_and_render(
+    request: Request, service: Service, query: AnalysisQuery, clock: Stopwatch, upload: Upload, render: _Render
+) -> tuple[_Finished, tuple[bytes, str]]:
     service.metrics.upload_bytes.observe(len(upload))
-    with clock.measure("decode"):
-        radiograph = await service.batcher.run_host(decode, upload, service.limits)
+    batcher = service.batcher
+    radiograph = await batcher.run_timed(clock, "decode", decode, upload, service.limits)
     request.state.log["sha256"] = radiograph.sha256
-    analysis = await service.batcher.analyse(radiograph.pixels, query.threshold, clock)
-    return _Finished(service, request_id(request.scope), radiograph, analysis, query, clock)
+    analysis = await batcher.analyse(radiograph.pixels, query.threshold, clock)
+    finished = _Finished(service, request_id(request.scope), radiograph, analysis, query, clock)
+    return finished, await batcher.run_host(render, finished)
 
 
 def _score_answer(finished: _Finished) -> tuple[bytes, str]:

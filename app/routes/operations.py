@@ -51,7 +51,7 @@ async def live(request: Request) -> Health:
     """Whether the process works at all; answers while the networks load."""
     service: Service = request.app.state.service
     if service.failure is not None:
-        raise Internal("The service failed to start; the log has the reason")
+        raise Internal("The service cannot go on; the log has the reason")
     return Health(status="live")
 
 

@@ -123,6 +123,7 @@ def _add_fitting(command: argparse.ArgumentParser, epochs: int) -> None:
     command.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
     command.add_argument("--encoder", default="tu-tf_efficientnet_lite0")
     command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--start", type=Path, help="weights to go on from, instead of the encoder's ImageNet ones")
 
 
 def _add_disease(command: argparse.ArgumentParser) -> None:
@@ -141,6 +142,7 @@ def _fitting(options: argparse.Namespace) -> Fitting:
         encoder=options.encoder,
         seed=options.seed,
         device=torch.device(options.device),
+        start=options.start,
     )
 
 

@@ -9,11 +9,11 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from models.checkpoints import ModelCard, save_checkpoint
+from models.checkpoints import ModelCard, load_checkpoint, save_checkpoint
 from models.networks import build_network
 from models.stage import Role, Stage
 from models.training.disease import DiseaseBatches, disease_loss
-from models.training.encoders import start_from_imagenet
+from models.training.encoders import StartError, start_from_imagenet
 from models.training.fitting import Batches, Loss, Schedule, fit
 from models.training.lungs import LungBatches, lung_loss
 from models.training.pack import Case, Pack
@@ -36,7 +36,12 @@ _LICENCE = "Research use only: part of the training radiographs is licensed CC B
 
 @dataclass(frozen=True)
 class Fitting:
-    """What the command line asks for; sizes in pixels, ``out`` keeps the state between sittings."""
+    """What the command line asks for; sizes in pixels.
+
+    Attributes:
+        out: keeps the state between sittings, then the weights.
+        start: weights to go on from; None starts the encoder from ImageNet and all else from chance.
+    """
 
     data: Path
     out: Path
@@ -46,6 +51,7 @@ class Fitting:
     encoder: str
     seed: int
     device: torch.device
+    start: Path | None = None
 
     def schedule(self, batches: int) -> Schedule:
         return Schedule(self.epochs, batches, self.rate, seed=self.seed)
@@ -70,10 +76,22 @@ def fit_disease(fitting: Fitting, lungs: Stage, cases: Sequence[Case], count: in
     return _fit("disease", fitting, batches, count, disease_loss, threshold=threshold)
 
 
-def _fit(role: Role, fitting: Fitting, batches: Batches, count: int, loss: Loss, **card_fields: Any) -> Path:
-    architecture = ARCHITECTURES[role]
-    network = build_network(architecture, fitting.encoder)
+def _started(role: Role, fitting: Fitting) -> nn.Module:
+    if fitting.start is not None:
+        network, card = load_checkpoint(fitting.start, role)
+        if (card.architecture, card.encoder) != (ARCHITECTURES[role], fitting.encoder):
+            raise StartError(
+                f"{fitting.start}: expected {ARCHITECTURES[role]} with {fitting.encoder}, "
+                f"found {card.architecture} with {card.encoder}"
+            )
+        return network
+    network = build_network(ARCHITECTURES[role], fitting.encoder)
     start_from_imagenet(network, fitting.encoder)
+    return network
+
+
+def _fit(role: Role, fitting: Fitting, batches: Batches, count: int, loss: Loss, **card_fields: Any) -> Path:
+    network = _started(role, fitting)
     # The losses take logits: in bfloat16 a probability near 1 has no gradient left.
     head = cast("nn.Sequential", network.get_submodule("segmentation_head"))
     activation, head[-1] = head[-1], nn.Identity()
@@ -82,7 +100,7 @@ def _fit(role: Role, fitting: Fitting, batches: Batches, count: int, loss: Loss,
     card = ModelCard(
         role=role,
         name=f"cxr-{role}-{date.today():%Y%m%d}",
-        architecture=architecture,
+        architecture=ARCHITECTURES[role],
         encoder=fitting.encoder,
         input_size=fitting.input_size,
         mean=(MEAN,) * 3,

@@ -98,7 +98,7 @@ def test_the_disease_loss_rewards_the_truth(pack: Pack, drawn_lungs: Stage) -> N
     for index in torch.nonzero(batch["masked"] == 0).flatten():
         for zone in range(6):
             inside = torch.nonzero((zones[index, 0] == zone + 1).flatten()).flatten()
-            wanted = inside[: int(round(float(batch["shares"][index, zone]) * len(inside)))]
+            wanted = inside[: round(float(batch["shares"][index, zone]) * len(inside))]
             truth[index].view(-1)[wanted] = 8.0
     good, bad = disease_loss(truth, batch), disease_loss(-truth, batch)
     assert good < 0.5 * bad

@@ -1,0 +1,17 @@
+"""Dynamic batching: queues (who runs next), the device thread (runs it), the batcher (what requests await)."""
+
+from app.batching.batcher import Batcher
+from app.batching.device import DeviceLost, DeviceThread
+from app.batching.queues import STAGE_NAMES, Answer, QueuesClosed, StageName, StageQueues, Task
+
+__all__ = [
+    "STAGE_NAMES",
+    "Answer",
+    "Batcher",
+    "DeviceLost",
+    "DeviceThread",
+    "QueuesClosed",
+    "StageName",
+    "StageQueues",
+    "Task",
+]

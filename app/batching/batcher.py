@@ -1,0 +1,119 @@
+"""Between the requests and the device: a request awaits its ``Analysis``, stages run in shared batches."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from app.batching.device import DeviceThread, Observe, Run
+from app.batching.queues import Answer, StageName, StageQueues, Task
+from app.timing import Stopwatch
+from models.pixels import Pixels
+from models.stage import Prepared
+from models.workflow import Analysis, Cropped, Workflow
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+class Batcher:
+    """Runs analyses for the event loop without ever blocking it.
+
+    Three kinds of thread: the loop, which only passes things on; a bounded pool for the host work, which is a
+    request's own, so its errors are its own; one device thread, which alone touches the device.
+    """
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        queues: StageQueues,
+        on_lost: Callable[[str], None],
+        observe: Observe = lambda *_: None,
+        host_threads: int | None = None,
+    ) -> None:
+        """Args:
+        on_lost: called in the device thread when the device is lost; the process should end.
+        observe: told of each batch.
+        host_threads: size of the pool; None: one a core, and one more.
+        """
+        self._workflow, self._queues = workflow, queues
+        runs: dict[StageName, Run] = {"lungs": workflow.lungs.run, "disease": workflow.disease.run}
+        self._device = DeviceThread(queues, runs, on_lost, observe)
+        threads = host_threads or len(os.sched_getaffinity(0)) + 1
+        self._host = ThreadPoolExecutor(threads, thread_name_prefix="host")
+        self._device.start()
+
+    async def run_host(
+        self, function: Callable[_Arguments, _Result], *arguments: _Arguments.args, **named: _Arguments.kwargs
+    ) -> _Result:
+        """Host work of one request in the pool."""
+        return await asyncio.get_running_loop().run_in_executor(self._host, lambda: function(*arguments, **named))
+
+    async def run_timed(
+        self,
+        clock: Stopwatch,
+        stage: str,
+        function: Callable[_Arguments, _Result],
+        *arguments: _Arguments.args,
+        **named: _Arguments.kwargs,
+    ) -> _Result:
+        """Host work in the pool, its time without the wait for a thread added to ``stage``."""
+
+        def timed() -> _Result:
+            with clock.measure(stage):
+                return function(*arguments, **named)
+
+        return await self.run_host(timed)
+
+    async def analyse(self, pixels: Pixels, threshold: float | None, clock: Stopwatch) -> Analysis:
+        """One radiograph, uint8 [H, W], through both stages; cancelling it drops it when its next batch forms.
+
+        Raises:
+            DeviceLost: the device failed for good.
+            QueuesClosed: the service is ending.
+        """
+        workflow = self._workflow
+        prepared = await self.run_timed(clock, "prepare", workflow.prepare, pixels)
+        lungs = await self._run_stage("lungs", prepared.picture, clock)
+
+        def between() -> tuple[Cropped, Prepared]:
+            cropped = workflow.crop_lungs(prepared, lungs.map)
+            return cropped, workflow.disease.prepare(cropped.image)
+
+        cropped, image = await self.run_timed(clock, "between", between)
+        disease = await self._run_stage("disease", image, clock)
+        return await self.run_timed(clock, "score", workflow.conclude, cropped, disease.map, disease.label, threshold)
+
+    def close(self) -> None:
+        """Ends the threads once all that was queued is done; no analysis may be under way any more."""
+        self._queues.close()
+        self._device.join()
+        self._host.shutdown()
+
+    async def _run_stage(self, stage: StageName, image: Prepared, clock: Stopwatch) -> Answer:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
+
+        def deliver(outcome: Answer | Exception) -> None:
+            loop.call_soon_threadsafe(_settle, future, outcome)
+
+        task = Task(stage, image, deliver)
+        self._queues.put(task)
+        try:
+            answer = await future
+        finally:
+            # Whoever stops waiting gives up the place in the queue.
+            task.abandoned = True
+        clock.queue += answer.waited
+        clock.stages[stage] += answer.ran
+        return answer
+
+
+def _settle(future: asyncio.Future[Answer], outcome: Answer | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

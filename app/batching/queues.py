@@ -1,0 +1,143 @@
+"""Who runs next: two queues, one a stage, from which the device thread takes batches."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from models.pixels import ProbabilityMap
+from models.stage import Prepared
+
+StageName: TypeAlias = Literal["lungs", "disease"]
+STAGE_NAMES: tuple[StageName, ...] = ("lungs", "disease")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What one picture got from one stage.
+
+    Attributes:
+        map: float32 [h, w] of probabilities.
+        label: of the classification head; None without one.
+        waited, ran: seconds in the queue, and of the batch it ran in.
+    """
+
+    map: ProbabilityMap
+    label: float | None
+    waited: float
+    ran: float
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """One picture's turn on one stage.
+
+    Attributes:
+        deliver: called in the device thread with the answer or the error; only the first call counts.
+        abandoned: set by the requester when nobody waits any more; read when a batch forms.
+    """
+
+    stage: StageName
+    image: Prepared
+    deliver: Callable[[Answer | Exception], None]
+    queued: float = field(default=0.0)
+    abandoned: bool = False
+
+
+class QueuesClosed(RuntimeError):
+    """The device takes no more work."""
+
+
+class StageQueues:
+    """Thread-safe queues of both stages and the rule that picks the next batch.
+
+    Stage II goes first, since finishing a radiograph frees its memory, unless the oldest of stage I has waited
+    longer than ``max_age``. There is no timer while the device has work: whatever has gathered goes.
+    """
+
+    def __init__(
+        self,
+        max_batch_size: int,
+        max_wait: float = 0.0,
+        max_age: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Args:
+        max_batch_size: of each stage, until ``shrink`` lowers it.
+        max_wait: seconds after the first arrival for which a batch that is not full is held back.
+        max_age: seconds after which a waiting radiograph of stage I goes before stage II.
+        """
+        self._max_wait, self._max_age, self._clock = max_wait, max_age, clock
+        self._changed = threading.Condition()
+        self._waiting: dict[StageName, deque[Task]] = {stage: deque() for stage in STAGE_NAMES}
+        self._capacity: dict[StageName, int] = dict.fromkeys(STAGE_NAMES, max_batch_size)
+        self._closed = False
+
+    def put(self, task: Task) -> None:
+        """Raises QueuesClosed after ``close``."""
+        with self._changed:
+            if self._closed:
+                raise QueuesClosed("the device takes no more work")
+            task.queued = self._clock()
+            self._waiting[task.stage].append(task)
+            self._changed.notify()
+
+    def take(self) -> tuple[StageName, list[Task]] | None:
+        """Waits for work and takes the next batch; None once closed and empty."""
+        with self._changed:
+            while True:
+                self._drop_abandoned()
+                stage = self._next_stage()
+                if stage is None:
+                    if self._closed:
+                        return None
+                    self._changed.wait()
+                elif (left := self._held_back(stage)) > 0:
+                    self._changed.wait(left)
+                else:
+                    waiting = self._waiting[stage]
+                    return stage, [waiting.popleft() for _ in range(min(len(waiting), self._capacity[stage]))]
+
+    def close(self) -> Sequence[Task]:
+        """Takes no more; what waits is still taken. Returns what waits."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            return [task for waiting in self._waiting.values() for task in waiting]
+
+    def shrink(self, stage: StageName, size: int) -> None:
+        """From now on a batch of ``stage`` has ``size`` at most."""
+        with self._changed:
+            self._capacity[stage] = max(1, min(self._capacity[stage], size))
+
+    def depth(self, stage: StageName) -> int:
+        """How many wait for a stage."""
+        with self._changed:
+            return len(self._waiting[stage])
+
+    def capacity(self, stage: StageName) -> int:
+        """The largest batch that is taken now."""
+        with self._changed:
+            return self._capacity[stage]
+
+    def _next_stage(self) -> StageName | None:
+        lungs, disease = self._waiting["lungs"], self._waiting["disease"]
+        if not disease:
+            return "lungs" if lungs else None
+        if lungs and self._clock() - lungs[0].queued > self._max_age:
+            return "lungs"
+        return "disease"
+
+    def _held_back(self, stage: StageName) -> float:
+        """Seconds for which the stage's batch is still to gather."""
+        waiting = self._waiting[stage]
+        if self._closed or not self._max_wait or len(waiting) >= self._capacity[stage]:
+            return 0.0
+        return waiting[0].queued + self._max_wait - self._clock()
+
+    def _drop_abandoned(self) -> None:
+        for stage, waiting in self._waiting.items():
+            if any(task.abandoned for task in waiting):
+                self._waiting[stage] = deque(task for task in waiting if not task.abandoned)

@@ -1,0 +1,281 @@
+"""The real batcher and device thread around stages that block on events: no sleeps, no chance."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.batching import Answer, Batcher, DeviceLost, QueuesClosed, StageName, StageQueues, Task
+from app.timing import Stopwatch
+from models.stage import Prepared, Stage
+from models.workflow import Analysis, Workflow
+from tests.models.test_workflow import lung_mask, radiograph
+from tests.support.stubs import BrightIsDisease, FixedMap
+
+SIZE = 128
+POISON = 255
+
+
+class GatedStage(Stage):
+    """A stage whose runs wait at a gate, and fail as they are told to.
+
+    Attributes:
+        gate: open unless the test closes it.
+        entered: released once for each run that reached the gate.
+        batches: size of each run, in order.
+        fail: called with the batch before it runs.
+    """
+
+    def __init__(self, network: torch.nn.Module, size: int) -> None:
+        super().__init__(network, input_size=size)
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Semaphore(0)
+        self.batches: list[int] = []
+        self.fail: Callable[[Sequence[Prepared]], None] = lambda batch: None
+
+    def run(self, batch: Sequence[Prepared]) -> tuple[np.ndarray, np.ndarray | None]:
+        self.entered.release()
+        assert self.gate.wait(30)
+        self.batches.append(len(batch))
+        self.fail(batch)
+        return super().run(batch)
+
+
+class Rig:
+    """A batcher with gated stages."""
+
+    def __init__(self, max_batch_size: int = 16) -> None:
+        self.lungs = GatedStage(FixedMap(lung_mask(SIZE)), SIZE)
+        self.disease = GatedStage(BrightIsDisease(), SIZE)
+        self.queues = StageQueues(max_batch_size)
+        self.lost: list[str] = []
+        self.order: list[tuple[StageName, int]] = []
+        workflow = Workflow(self.lungs, self.disease, threshold=0.3)
+        self.batcher = Batcher(workflow, self.queues, self.lost.append, self._observe)
+
+    def _observe(self, stage: StageName, tasks: Sequence[Task], started: float, seconds: float) -> None:
+        self.order.append((stage, len(tasks)))
+
+    def request(self, seed: int = 0) -> asyncio.Task[Analysis]:
+        pixels = radiograph(SIZE, SIZE, seed)
+        return asyncio.ensure_future(self.batcher.analyse(pixels, None, Stopwatch()))
+
+    async def entered(self, stage: GatedStage) -> None:
+        """Until a run of the stage stands at its gate."""
+        assert await asyncio.to_thread(stage.entered.acquire, True, 30)
+
+    async def queued(self, stage: StageName, count: int) -> None:
+        """Until so many wait for a stage."""
+        async with asyncio.timeout(30):
+            while self.queues.depth(stage) != count:
+                await asyncio.sleep(0.001)
+
+    async def close(self) -> None:
+        self.lungs.gate.set()
+        self.disease.gate.set()
+        await asyncio.to_thread(self.batcher.close)
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    made = Rig()
+    yield made
+    await made.close()
+
+
+def poisoned(batch: Sequence[Prepared]) -> None:
+    if any(image.max() == POISON for image in batch):
+        raise ValueError("poison")
+
+
+def poison_request(rig: Rig) -> asyncio.Task[Analysis]:
+    pixels = radiograph(SIZE, SIZE)
+    pixels[:] = POISON
+    return asyncio.ensure_future(rig.batcher.analyse(pixels, None, Stopwatch()))
+
+
+async def test_arrivals_gather_while_the_device_is_busy(rig: Rig) -> None:
+    rig.lungs.gate.clear()
+    first = rig.request()
+    await rig.entered(rig.lungs)
+    others = [rig.request(seed) for seed in range(1, 6)]
+    await rig.queued("lungs", 5)
+    rig.lungs.gate.set()
+    await asyncio.gather(first, *others)
+    assert rig.lungs.batches == [1, 5]
+
+
+async def test_a_lone_request_does_not_wait(rig: Rig) -> None:
+    analysis = await rig.request()
+    assert analysis.score is not None
+    assert rig.order == [("lungs", 1), ("disease", 1)]
+
+
+async def test_stage_two_goes_before_waiting_radiographs(rig: Rig) -> None:
+    rig.lungs.gate.clear()
+    blocker = rig.request()
+    await rig.entered(rig.lungs)
+    later = rig.request(1)
+    await rig.queued("lungs", 1)
+    rig.queues.put(Task("disease", radiograph(SIZE, SIZE), lambda outcome: None))
+    rig.lungs.gate.set()
+    await asyncio.gather(blocker, later)
+    assert rig.order[:3] == [("lungs", 1), ("disease", 1), ("lungs", 1)]
+
+
+async def test_only_the_poisoned_request_fails(rig: Rig) -> None:
+    rig.lungs.fail = poisoned
+    rig.lungs.gate.clear()
+    blocker = rig.request()
+    await rig.entered(rig.lungs)
+    good = [rig.request(seed) for seed in range(1, 4)]
+    bad = poison_request(rig)
+    await rig.queued("lungs", 4)
+    rig.lungs.gate.set()
+    with pytest.raises(ValueError, match="poison"):
+        await bad
+    alone = [await rig.request(seed) for seed in range(1, 4)]
+    for together, single in zip(await asyncio.gather(*good), alone, strict=True):
+        np.testing.assert_allclose(together.shares, single.shares, atol=1e-3)
+    await blocker
+    assert rig.lungs.batches[:6] == [1, 4, 1, 1, 1, 1]
+
+
+async def test_out_of_memory_halves_the_batch_and_remembers(rig: Rig) -> None:
+    def small_device(batch: Sequence[Prepared]) -> None:
+        if len(batch) > 3:
+            raise torch.OutOfMemoryError("too much")
+
+    rig.disease.fail = small_device
+    rig.lungs.gate.clear()
+    blocker = rig.request()
+    await rig.entered(rig.lungs)
+    outcomes: queue.Queue[Answer | Exception] = queue.Queue()
+    for _ in range(8):
+        rig.queues.put(Task("disease", radiograph(SIZE, SIZE), outcomes.put))
+    rig.lungs.gate.set()
+    for _ in range(8):
+        assert isinstance(await asyncio.to_thread(outcomes.get, True, 30), Answer)
+    await blocker
+    assert sorted(rig.disease.batches, reverse=True) == [8, 4, 4, 2, 2, 2, 2, 1]
+    assert rig.queues.capacity("disease") == 2
+    assert rig.queues.capacity("lungs") == 16
+
+
+async def test_a_lost_device_fails_all_and_says_so_once(rig: Rig) -> None:
+    def broken(batch: Sequence[Prepared]) -> None:
+        raise torch.AcceleratorError("an illegal memory access was encountered")
+
+    rig.disease.fail = broken
+    rig.disease.gate.clear()
+    running = rig.request()
+    await rig.entered(rig.disease)
+    waiting = rig.request(1)
+    await rig.queued("lungs", 1)
+    rig.disease.gate.set()
+    for request in (running, waiting):
+        with pytest.raises(DeviceLost):
+            await request
+    assert len(rig.lost) == 1
+    assert "illegal memory access" in rig.lost[0]
+    with pytest.raises(QueuesClosed):
+        await rig.request(2)
+
+
+async def test_a_request_that_left_is_dropped_from_the_queue(rig: Rig) -> None:
+    rig.lungs.gate.clear()
+    blocker = rig.request()
+    await rig.entered(rig.lungs)
+    gone, stays = rig.request(1), rig.request(2)
+    await rig.queued("lungs", 2)
+    gone.cancel()
+    await asyncio.wait([gone])
+    rig.lungs.gate.set()
+    await asyncio.gather(blocker, stays)
+    assert rig.lungs.batches == [1, 1]
+
+
+async def test_a_request_that_left_between_the_stages_does_not_reach_the_second(rig: Rig) -> None:
+    rig.lungs.gate.clear()
+    gone = rig.request()
+    await rig.entered(rig.lungs)
+    gone.cancel()
+    await asyncio.wait([gone])
+    rig.lungs.gate.set()
+    await rig.request(1)
+    assert rig.order == [("lungs", 1), ("lungs", 1), ("disease", 1)]
+
+
+async def test_closing_finishes_what_was_queued() -> None:
+    rig = Rig()
+    rig.disease.gate.clear()
+    outcomes: queue.Queue[Answer | Exception] = queue.Queue()
+    rig.queues.put(Task("disease", radiograph(SIZE, SIZE), outcomes.put))
+    await rig.entered(rig.disease)
+    rig.queues.put(Task("disease", radiograph(SIZE, SIZE), outcomes.put))
+    closing = asyncio.ensure_future(asyncio.to_thread(rig.batcher.close))
+    async with asyncio.timeout(30):
+        with pytest.raises(QueuesClosed):
+            while True:  # until the close has reached the queues
+                rig.queues.put(Task("lungs", radiograph(SIZE, SIZE), lambda outcome: None))
+                await asyncio.sleep(0.001)
+    rig.disease.gate.set()
+    await closing
+    assert rig.lost == []
+    assert all(isinstance(outcomes.get_nowait(), Answer) for _ in range(2))
+
+
+@given(
+    steps=st.lists(st.sampled_from(("request", "poison", "leave", "block", "open", "memory", "plenty")), max_size=25),
+    max_batch_size=st.integers(1, 6),
+)
+@settings(max_examples=30, deadline=None)
+def test_every_admitted_request_ends_exactly_once(steps: list[str], max_batch_size: int) -> None:
+    asyncio.run(_scenario(steps, max_batch_size))
+
+
+async def _scenario(steps: Sequence[str], max_batch_size: int) -> None:
+    rig = Rig(max_batch_size)
+    limit = [100]
+
+    def fail(batch: Sequence[Prepared]) -> None:
+        if len(batch) > limit[0]:
+            raise torch.OutOfMemoryError("too much")
+        poisoned(batch)
+
+    rig.lungs.fail = fail
+    requests: list[tuple[str, asyncio.Task[Analysis]]] = []
+    for step in steps:
+        if step == "request":
+            requests.append(("good", rig.request(len(requests))))
+        elif step == "poison":
+            requests.append(("bad", poison_request(rig)))
+        elif step == "leave" and requests:
+            kind, request = requests[-1]
+            request.cancel()
+            requests[-1] = ("left", request)
+        elif step == "block":
+            rig.lungs.gate.clear()
+        elif step == "open":
+            rig.lungs.gate.set()
+        elif step in ("memory", "plenty"):
+            limit[0] = 1 if step == "memory" else 100
+        await asyncio.sleep(0)
+    rig.lungs.gate.set()
+    outcomes = await asyncio.wait_for(asyncio.gather(*(r for _, r in requests), return_exceptions=True), 30)
+    for (kind, _), outcome in zip(requests, outcomes, strict=True):
+        if kind == "good":
+            assert isinstance(outcome, Analysis), outcome
+        elif kind == "bad":
+            assert isinstance(outcome, ValueError), outcome
+        else:
+            assert isinstance(outcome, (asyncio.CancelledError, Analysis, ValueError)), outcome
+    await rig.close()
+    assert rig.lost == []

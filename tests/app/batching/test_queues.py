@@ -1,0 +1,112 @@
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from app.batching import QueuesClosed, StageName, StageQueues, Task
+
+IMAGE = np.zeros((1, 1), np.uint8)
+
+
+class Clock:
+    """Time that only the test moves."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def task(stage: StageName, deliver: Callable[[object], None] = lambda _: None) -> Task:
+    return Task(stage, IMAGE, deliver)
+
+
+def fill(queues: StageQueues, *stages: StageName) -> list[Task]:
+    tasks = [task(stage) for stage in stages]
+    for item in tasks:
+        queues.put(item)
+    return tasks
+
+
+def test_what_has_gathered_goes_in_order_and_up_to_the_limit() -> None:
+    queues = StageQueues(max_batch_size=3)
+    tasks = fill(queues, *["lungs"] * 5)
+    assert queues.take() == ("lungs", tasks[:3])
+    assert queues.take() == ("lungs", tasks[3:])
+
+
+def test_stage_two_goes_first() -> None:
+    queues = StageQueues(max_batch_size=4)
+    lungs, disease = fill(queues, "lungs", "disease")
+    assert queues.take() == ("disease", [disease])
+    assert queues.take() == ("lungs", [lungs])
+
+
+def test_an_old_radiograph_of_stage_one_does_not_starve() -> None:
+    clock = Clock()
+    queues = StageQueues(max_batch_size=4, max_age=1.0, clock=clock)
+    lungs, disease = fill(queues, "lungs", "disease")
+    clock.now = 1.5
+    assert queues.take() == ("lungs", [lungs])
+    assert queues.take() == ("disease", [disease])
+
+
+def test_the_abandoned_are_dropped_when_a_batch_forms() -> None:
+    queues = StageQueues(max_batch_size=4)
+    first, second, third = fill(queues, "lungs", "lungs", "lungs")
+    first.abandoned = third.abandoned = True
+    assert queues.take() == ("lungs", [second])
+    assert queues.depth("lungs") == 0
+
+
+def test_a_set_wait_counts_from_the_first_arrival_and_ends_when_full() -> None:
+    clock = Clock()
+    queues = StageQueues(max_batch_size=2, max_wait=10.0, clock=clock)
+    taken: list[object] = []
+    started = threading.Event()
+
+    def take() -> None:
+        started.set()
+        taken.append(queues.take())
+
+    thread = threading.Thread(target=take)
+    first = fill(queues, "lungs")
+    thread.start()
+    started.wait()
+    assert not taken
+    second = fill(queues, "lungs")
+    thread.join(5)
+    assert taken == [("lungs", first + second)]
+    alone = fill(queues, "lungs")
+    clock.now = 10.0
+    assert queues.take() == ("lungs", alone)
+
+
+def test_take_waits_for_work_and_ends_after_close() -> None:
+    queues = StageQueues(max_batch_size=2)
+    taken: list[object] = []
+
+    def take_all() -> None:
+        while (batch := queues.take()) is not None:
+            taken.append(batch)
+
+    thread = threading.Thread(target=take_all)
+    thread.start()
+    (only,) = fill(queues, "disease")
+    waiting = queues.close()
+    assert set(waiting) <= {only}
+    thread.join(5)
+    assert not thread.is_alive()
+    assert taken == [("disease", [only])]
+    with pytest.raises(QueuesClosed):
+        fill(queues, "lungs")
+
+
+def test_a_size_that_fits_is_remembered_for_its_stage_only() -> None:
+    queues = StageQueues(max_batch_size=8)
+    queues.shrink("disease", 3)
+    queues.shrink("disease", 5)
+    assert (queues.capacity("disease"), queues.capacity("lungs")) == (3, 8)
+    queues.shrink("disease", 0)
+    assert queues.capacity("disease") == 1
