@@ -6,8 +6,8 @@ from math import nan
 
 import numpy as np
 
+from models.pack import Case
 from models.pixels import Mask
-from models.training.pack import Case
 from models.workflow import Analysis
 
 SYSTEMS = {"manet": "MA-Net (published)", "bsnet": "BS-Net", "covidnet": "COVID-Net-S"}

@@ -13,11 +13,11 @@ import torch
 
 from models import evaluation
 from models.checkpoints import CheckpointError
+from models.pack import Case, Pack, PackError
 from models.stage import Stage
-from models.training.crossvalidation import choose_threshold, held_out_shares
+from models.training.crossvalidation import Choice, choose, hold_out
 from models.training.encoders import StartError
-from models.training.pack import Case, Pack, PackError
-from models.training.recipes import Fitting, fit_disease, fit_lungs
+from models.training.recipes import Fitting, calibrate_disease, fit_disease, fit_lungs
 from models.weights import default_weights
 from models.workflow import Workflow
 
@@ -59,10 +59,15 @@ def _crossvalidate(options: argparse.Namespace) -> int:
         return fit_disease(inside, lungs, training, options.batches, options.threshold)
 
     fitting.out.mkdir(parents=True, exist_ok=True)
-    shares = held_out_shares(cases, lungs, fit_fold, options.folds, fitting.out)
-    choice = asdict(choose_threshold(cases, shares))
-    (fitting.out / "choice.json").write_text(json.dumps(choice, indent=2), encoding="utf-8")
-    print(json.dumps({name: value for name, value in choice.items() if name != "curve"}, indent=2))
+    choice = choose(hold_out(cases, lungs, fit_fold, options.folds, fitting.out))
+    (fitting.out / "choice.json").write_text(json.dumps(asdict(choice), indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(asdict(choice), indent=2))
+    return 0
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    choice = Choice(**json.loads(options.choice.read_text(encoding="utf-8")))
+    print(calibrate_disease(options.weights, options.out, choice))
     return 0
 
 
@@ -93,11 +98,17 @@ def _parser() -> argparse.ArgumentParser:
     _add_disease(disease)
     disease.set_defaults(run=_disease)
 
-    cross = _command(commands, "crossvalidate", "fit stage II by folds of patients and choose the threshold")
+    cross = _command(commands, "crossvalidate", "fit stage II by folds of patients and choose the operating point")
     _add_fitting(cross, epochs=12)
     _add_disease(cross)
     cross.add_argument("--folds", type=int, default=3)
     cross.set_defaults(run=_crossvalidate)
+
+    calibrate = commands.add_parser("calibrate", help="write the chosen operating point into stage II's weights")
+    calibrate.add_argument("--weights", type=Path, required=True, help="of stage II, as fitted")
+    calibrate.add_argument("--choice", type=Path, required=True, help="choice.json of crossvalidate")
+    calibrate.add_argument("--out", type=Path, required=True, help="file for the calibrated weights")
+    calibrate.set_defaults(run=_calibrate)
 
     evaluate = _command(commands, "evaluate", "the whole workflow against people and published systems")
     evaluate.add_argument("--split", choices=("train", "val", "test", "all"), default="val")

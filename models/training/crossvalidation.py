@@ -1,93 +1,148 @@
-"""The threshold of stage II, chosen by cross-validation by patient: one split is too small for it."""
+"""The operating point of stage II, chosen by cross-validation by patient: one split is too small for it.
+
+Two numbers are chosen: a shift of the logits (a network fitted on few masks marks too little of what it has not
+seen) and the threshold over which a zone's diseased share counts.
+"""
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 
 import numpy as np
 
+from models.evaluation import dice
+from models.pack import Case, patient_folds
+from models.pixels import ProbabilityMap
 from models.severity import severity_score
 from models.stage import Stage
-from models.training.pack import Case, patient_folds
 from models.workflow import Workflow
 
 logger = logging.getLogger(__name__)
 
-THRESHOLDS = tuple(round(step / 100, 2) for step in range(5, 71))
+SHIFTS = tuple(step / 4 for step in range(-2, 11))
+THRESHOLDS = tuple(step / 100 for step in range(5, 71))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a network that saw no radiograph of the case's patient says of it, at each of ``SHIFTS``.
+
+    Attributes:
+        shares: six zone shares a shift, the reference's order; NaN for a lung that was not found.
+        dice: of the disease mask, a shift; empty without a drawn mask.
+    """
+
+    case: Case
+    shares: tuple[tuple[float, ...], ...]
+    dice: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What the held-out shares say.
+    """The operating point and its figures on held-out radiographs.
 
     Attributes:
-        threshold: the middle of the thresholds within ``tolerance`` of the least error.
-        covid, normals, adults: severity MAE of the held-out scores at that threshold.
-        curve: MAE over COVID-19 radiographs at each of ``THRESHOLDS``.
+        shift: added to the logits.
+        threshold: a share strictly over it counts.
+        covid, normals, adults: severity MAE of COVID-19 radiographs, of all normals, of adult normals.
+        dice: mean Dice of the disease masks.
+        scored: COVID-19 radiographs behind ``covid``.
     """
 
+    shift: float
     threshold: float
     covid: float
     normals: float
     adults: float
+    dice: float
     scored: int
-    curve: tuple[float, ...]
+
+    @property
+    def cost(self) -> float:
+        """What the choice minimises: the bars' figures in sum."""
+        return self.covid + self.normals + (1 - self.dice)
 
 
-def held_out_shares(
+def hold_out(
     cases: Sequence[Case],
     lungs: Stage,
     fit_fold: Callable[[int, Sequence[Case]], Path],
     folds: int,
     out: Path,
-) -> dict[str, tuple[float, ...]]:
-    """Zone shares of every case by a stage II that saw no radiograph of its patient.
+) -> list[HeldOut]:
+    """Every case with a score or a mask, judged by a stage II that saw no radiograph of its patient.
 
     Args:
         fit_fold: the fold's number and its training cases to the fitted weights.
-        out: each fold's shares are kept here, so that a cut-off run goes on.
+        out: each fold's figures are kept here, so that a cut-off run goes on.
     """
-    shares: dict[str, tuple[float, ...]] = {}
+    found: list[HeldOut] = []
     parts = patient_folds(cases, folds)
-    for number, held_out in enumerate(parts):
+    for number, part in enumerate(parts):
+        judged = [case for case in part if case.score is not None or case.has_disease]
         kept = out / f"fold-{number}.json"
         if not kept.is_file():
-            training = [case for part in parts if part is not held_out for case in part]
+            training = [case for other in parts if other is not part for case in other]
             disease = Stage.load(fit_fold(number, training), role="disease", device=lungs.device)
             workflow = Workflow(lungs, disease)
-            found = {case.id: workflow.analyse(case.pixels).shares for case in held_out if case.score is not None}
-            kept.write_text(json.dumps(found), encoding="utf-8")
-            logger.info("fold %d: %d radiographs held out", number, len(found))
-        shares |= {case: tuple(values) for case, values in json.loads(kept.read_text(encoding="utf-8")).items()}
-    return shares
+            kept.write_text(json.dumps({case.id: _shifted(workflow, case) for case in judged}), encoding="utf-8")
+            logger.info("fold %d: %d radiographs held out", number, len(judged))
+        figures = json.loads(kept.read_text(encoding="utf-8"))
+        found += [HeldOut(case, *_as_tuples(figures[case.id])) for case in judged]
+    return found
 
 
-def choose_threshold(cases: Sequence[Case], shares: Mapping[str, Sequence[float]], tolerance: float = 0.01) -> Choice:
-    """The threshold with the least severity MAE over the scored COVID-19 radiographs.
+def choose(held_out: Sequence[HeldOut]) -> Choice:
+    """The shift and threshold of least ``Choice.cost``."""
+    choices = [_at_threshold(held_out, index, threshold) for index in range(len(SHIFTS)) for threshold in THRESHOLDS]
+    return min(choices, key=lambda choice: choice.cost)
 
-    The curve is nearly flat around its least value and rough from chance, so the middle of what is within
-    ``tolerance`` of it is taken.
-    """
-    covid = [case for case in cases if case.is_scored_covid]
-    curve = [_error(covid, shares, threshold) for threshold in THRESHOLDS]
-    near = [threshold for threshold, error in zip(THRESHOLDS, curve, strict=True) if error <= min(curve) + tolerance]
-    threshold = round(float(np.median(near)), 2)
+
+def shift_logits(probabilities: ProbabilityMap, shift: float) -> ProbabilityMap:
+    """Probabilities float32 after ``shift`` was added to their logits."""
+    odds = np.exp(np.float32(shift))
+    shifted: ProbabilityMap = odds * probabilities / (1 + (odds - 1) * probabilities)
+    return shifted
+
+
+def _shifted(workflow: Workflow, case: Case) -> tuple[list[tuple[float, ...]], list[float]]:
+    prepared = workflow.prepare(case.pixels)
+    cropped = workflow.crop_lungs(prepared, workflow.lungs.run([prepared.picture])[0][0])
+    disease = workflow.disease.run([workflow.disease.prepare(cropped.image)])[0][0]
+    analyses = [workflow.conclude(cropped, shift_logits(disease, shift), None) for shift in SHIFTS]
+    masked = case.has_disease and case.disease.any()
+    overlaps = [dice(analysis.disease, case.disease) for analysis in analyses] if masked else []
+    return [analysis.shares for analysis in analyses], overlaps
+
+
+def _as_tuples(
+    figures: tuple[list[list[float]], list[float]],
+) -> tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]:
+    shares, overlaps = figures
+    return tuple(map(tuple, shares)), tuple(overlaps)
+
+
+def _at_threshold(held_out: Sequence[HeldOut], index: int, threshold: float) -> Choice:
+    covid = [item for item in held_out if item.case.is_scored_covid]
+    overlaps = [item.dice[index] for item in held_out if item.dice]
     return Choice(
+        shift=SHIFTS[index],
         threshold=threshold,
-        covid=_error(covid, shares, threshold),
-        normals=_error([case for case in cases if case.is_normal], shares, threshold),
-        adults=_error([case for case in cases if case.is_adult_normal], shares, threshold),
+        covid=_error(covid, index, threshold),
+        normals=_error((item for item in held_out if item.case.is_normal), index, threshold),
+        adults=_error((item for item in held_out if item.case.is_adult_normal), index, threshold),
+        dice=float(np.mean(overlaps)) if overlaps else nan,
         scored=len(covid),
-        curve=tuple(curve),
     )
 
 
-def _error(cases: Sequence[Case], shares: Mapping[str, Sequence[float]], threshold: float) -> float:
+def _error(held_out: Iterable[HeldOut], index: int, threshold: float) -> float:
     errors = []
-    for case in cases:
-        score = severity_score(shares[case.id], threshold) if case.id in shares else None
-        if score is not None and case.score is not None:
-            errors.append(abs(score - case.score))
-    return float(np.mean(errors))
+    for item in held_out:
+        score = severity_score(item.shares[index], threshold)
+        if score is not None and item.case.score is not None:
+            errors.append(abs(score - item.case.score))
+    return float(np.mean(errors)) if errors else nan

@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.lungs import Box, MaskView, clean_lungs, lungs_box, min_component_area, separate_lungs
+from models.pack import Case
 from models.pixels import Mask, Pixels
 from models.placement import Placement
 from models.stage import Stage
 from models.training.augmentation import Augmentation, warp
 from models.training.fitting import Batch, dice_loss
-from models.training.pack import Case
 
 BATCH_SHARE = {"masked": 3, "shares": 3, "child": 1, "adult": 1}
 """Radiographs of each kind in a batch: with a disease mask, with shares only, normal children, normal adults."""

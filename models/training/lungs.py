@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.pack import Case
 from models.pixels import Pixels
 from models.training.augmentation import Augmentation, warp
 from models.training.fitting import Batch, dice_loss
-from models.training.pack import Case
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The recipes of the embedded default: which network, which data, which card."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, cast
@@ -11,12 +11,13 @@ from torch import nn
 
 from models.checkpoints import ModelCard, load_checkpoint, save_checkpoint
 from models.networks import build_network
+from models.pack import Case, Pack
 from models.stage import Role, Stage
+from models.training.crossvalidation import Choice
 from models.training.disease import DiseaseBatches, disease_loss
 from models.training.encoders import StartError, start_from_imagenet
 from models.training.fitting import Batches, Loss, Schedule, fit
 from models.training.lungs import LungBatches, lung_loss
-from models.training.pack import Case, Pack
 
 MEAN = STD = 0.5
 """tf_efficientnet_lite0 was trained on pictures scaled to -1..1."""
@@ -74,6 +75,26 @@ def fit_disease(fitting: Fitting, lungs: Stage, cases: Sequence[Case], count: in
     """
     batches = DiseaseBatches(cases, lungs, fitting.input_size, MEAN, STD, count, fitting.seed)
     return _fit("disease", fitting, batches, count, disease_loss, threshold=threshold)
+
+
+def calibrate_disease(weights: Path, out: Path, choice: Choice) -> Path:
+    """Adds the chosen shift to the logits of fitted stage II weights and writes the threshold into their card."""
+    network, card = load_checkpoint(weights, "disease")
+    head = cast("nn.Sequential", network.get_submodule("segmentation_head"))
+    last = cast("nn.Conv2d", head[0])
+    with torch.no_grad():
+        cast("torch.Tensor", last.bias).add_(choice.shift)
+    held_out = {name: round(value, 4) for name, value in asdict(choice).items() if name not in ("shift", "threshold")}
+    calibrated = card.model_copy(
+        update={
+            "threshold": choice.threshold,
+            "metrics": {**card.metrics, "cross_validation": held_out},
+            "notes": f"{card.notes} Logits shifted by {choice.shift:+g}, chosen with the threshold by "
+            "cross-validation.",
+        }
+    )
+    save_checkpoint(out, network, calibrated)
+    return out
 
 
 def _started(role: Role, fitting: Fitting) -> nn.Module:

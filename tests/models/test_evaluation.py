@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from models.evaluation import Figure, Result, brixia_correlation, dice, figures, mean_absolute_error, table
-from models.training.pack import Case
+from models.pack import Case
 
 CASE = Case(
     root=Path(),

@@ -4,6 +4,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -76,6 +77,14 @@ class Rig:
         async with asyncio.timeout(30):
             while self.queues.depth(stage) != count:
                 await asyncio.sleep(0.001)
+
+    async def refusing(self) -> None:
+        """Until the queues take no more."""
+        async with asyncio.timeout(30):
+            with suppress(QueuesClosed):
+                while True:
+                    self.queues.put(Task("lungs", radiograph(SIZE, SIZE), lambda outcome: None))
+                    await asyncio.sleep(0.001)
 
     async def close(self) -> None:
         self.lungs.gate.set()
@@ -221,11 +230,7 @@ async def test_closing_finishes_what_was_queued() -> None:
     await rig.entered(rig.disease)
     rig.queues.put(Task("disease", radiograph(SIZE, SIZE), outcomes.put))
     closing = asyncio.ensure_future(asyncio.to_thread(rig.batcher.close))
-    async with asyncio.timeout(30):
-        with pytest.raises(QueuesClosed):
-            while True:  # until the close has reached the queues
-                rig.queues.put(Task("lungs", radiograph(SIZE, SIZE), lambda outcome: None))
-                await asyncio.sleep(0.001)
+    await rig.refusing()
     rig.disease.gate.set()
     await closing
     assert rig.lost == []

@@ -6,17 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
+from models.checkpoints import ModelCard, save_checkpoint
+from models.networks import build_network
+from models.pack import Case, Pack, PackError, patient_folds
 from models.stage import Stage
 from models.training.__main__ import main
-from models.training.crossvalidation import THRESHOLDS, choose_threshold, held_out_shares
+from models.training.crossvalidation import SHIFTS, Choice, HeldOut, choose, hold_out, shift_logits
 from models.training.disease import BATCH_SHARE, DiseaseBatches, disease_loss
 from models.training.encoders import StartError, start_from_imagenet
 from models.training.fitting import Schedule, fit
 from models.training.lungs import LungBatches, lung_loss
-from models.training.pack import Case, Pack, PackError, patient_folds
-from tests.models.training.packs import SIDE, write_pack
+from models.training.recipes import calibrate_disease
+from tests.models.packs import SIDE, write_pack
 from tests.support.stubs import FixedMap
 
 
@@ -130,13 +135,44 @@ def test_no_patient_is_in_two_folds(pack: Pack) -> None:
     assert max(map(len, folds)) - min(map(len, folds)) <= 4
 
 
-def test_the_threshold_comes_from_held_out_shares(pack: Pack) -> None:
-    # Affected zones have 0.5, others 0.2: any threshold between is right for a score of 4.
-    shares = {case.id: (0.1,) * 6 if case.is_normal else (0.5, 0.5, 0.5, 0.5, 0.2, 0.2) for case in pack.cases}
-    choice = choose_threshold(pack.cases, shares)
-    assert choice.threshold == pytest.approx(0.345, abs=0.011)
+def test_the_operating_point_is_where_held_out_figures_are_best(pack: Pack) -> None:
+    """Affected zones have 0.5 and others 0.2 at one shift; elsewhere nothing tells them apart."""
+    best = SHIFTS.index(0.75)
+
+    def held_out(case: Case) -> HeldOut:
+        blurred = ((0.1,) if case.is_normal else (0.3,)) * 6
+        clear = (0.1,) * 6 if case.is_normal else (0.5, 0.5, 0.5, 0.5, 0.2, 0.2)
+        shares = tuple(clear if index == best else blurred for index in range(len(SHIFTS)))
+        return HeldOut(case, shares, (0.6,) * len(SHIFTS) if case.has_disease else ())
+
+    choice = choose([held_out(case) for case in pack.cases])
+    assert choice.shift == 0.75
+    assert 0.2 <= choice.threshold < 0.5
     assert (choice.covid, choice.normals, choice.adults) == (0, 0, 0)
-    assert len(choice.curve) == len(THRESHOLDS)
+    assert choice.dice == pytest.approx(0.6)
+    assert choice.scored == sum(case.is_scored_covid for case in pack.cases)
+
+
+@given(st.floats(0.001, 0.999), st.floats(-3, 3))
+def test_a_shift_is_added_to_the_logit(probability: float, shift: float) -> None:
+    shifted = shift_logits(np.array([probability], np.float32), shift)[0]
+    assert np.log(shifted / (1 - shifted)) == pytest.approx(np.log(probability / (1 - probability)) + shift, abs=2e-3)
+
+
+def test_calibrated_weights_answer_shifted_logits(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = build_network("MAnet", "tu-tf_efficientnet_lite0").eval()
+    fields = {"architecture": "MAnet", "encoder": "tu-tf_efficientnet_lite0", "input_size": 64}
+    card = ModelCard(role="disease", name="x", mean=(0.5,) * 3, std=(0.5,) * 3, threshold=0.3, **fields)
+    save_checkpoint(tmp_path / "fitted.safetensors", network, card, half=False)
+    choice = Choice(shift=0.75, threshold=0.22, covid=0.7, normals=0.0, adults=0.1, dice=0.65, scored=9)
+    out = calibrate_disease(tmp_path / "fitted.safetensors", tmp_path / "calibrated.safetensors", choice)
+    image = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    before, after = (Stage.load(path, role="disease") for path in (tmp_path / "fitted.safetensors", out))
+    assert after.card.threshold == 0.22
+    assert after.card.metrics["cross_validation"]["dice"] == 0.65
+    expected = shift_logits(before.predict([image])[0], 0.75)
+    np.testing.assert_allclose(after.predict([image])[0], expected, atol=2e-3)
 
 
 def test_what_is_no_pack_is_named(tmp_path: Path) -> None:
@@ -182,11 +218,13 @@ def test_each_fold_is_judged_by_a_model_that_did_not_see_it(pack: Pack, drawn_lu
         raise FitReached
 
     with pytest.raises(FitReached):
-        held_out_shares(pack.cases, drawn_lungs, fit_fold, 3, tmp_path)
+        hold_out(pack.cases, drawn_lungs, fit_fold, 3, tmp_path)
     held_out = {case.id for case in patient_folds(pack.cases, 3)[0]}
     assert not seen[0] & held_out
     # A fold that is done is not fitted again.
     for number, fold in enumerate(patient_folds(pack.cases, 3)):
-        (tmp_path / f"fold-{number}.json").write_text(json.dumps({case.id: [0.5] * 6 for case in fold}))
-    assert len(held_out_shares(pack.cases, drawn_lungs, fit_fold, 3, tmp_path)) == len(pack.cases)
-    assert np.all(np.array(list(held_out_shares(pack.cases, drawn_lungs, fit_fold, 3, tmp_path).values())) == 0.5)
+        kept = {case.id: ([[0.5] * 6] * len(SHIFTS), []) for case in fold}
+        (tmp_path / f"fold-{number}.json").write_text(json.dumps(kept))
+    found = hold_out(pack.cases, drawn_lungs, fit_fold, 3, tmp_path)
+    assert {item.case.id for item in found} == {case.id for case in pack.cases}
+    assert found[0].shares[0] == (0.5,) * 6
