@@ -1,7 +1,10 @@
 """``python -m app``: the service on uvicorn, configured by the environment."""
 
 import logging.config
+import os
+import signal
 import sys
+import threading
 
 import uvicorn
 from pydantic import ValidationError
@@ -9,21 +12,38 @@ from pydantic import ValidationError
 from app.logs import log_config
 from app.main import create_app
 from app.settings import Settings
+from models.workflow import Workflow
 
 DRAIN_SECONDS = 5
 """Beyond the deadline of a request: how long a shutdown waits for answers under way."""
+BROKEN_SECONDS = 4.0
+"""How long a process that cannot go on has for its last answers."""
+BROKEN_STATUS, SETTINGS_STATUS = 3, 2
 
 
 def main() -> int:
-    """Serves until told to stop; returns the exit status, 3 when the networks could not be started."""
+    """Serves until told to stop; returns the exit status."""
     try:
         settings = Settings()
     except ValidationError as error:
         faults = [f"CXR_{fault['loc'][0]}".upper() + f": {fault['msg']}" for fault in error.errors()]
         print(f"settings: {'; '.join(faults)}", file=sys.stderr)
-        return 2
+        return SETTINGS_STATUS
+    return serve(settings)
+
+
+def serve(settings: Settings, workflow: Workflow | None = None) -> int:
+    """Runs the server; 0 after an ordered end, 3 when the networks failed to start or the device was lost."""
     logging.config.dictConfig(log_config(settings.log_level))
-    app = create_app(settings, on_failure=lambda: setattr(server, "should_exit", True))
+
+    def end() -> None:
+        server.should_exit = True
+        # A lost device may hold a thread for ever; then nothing ends in order.
+        last_resort = threading.Timer(BROKEN_SECONDS, os._exit, (BROKEN_STATUS,))
+        last_resort.daemon = True
+        last_resort.start()
+
+    app = create_app(settings, workflow, on_failure=end)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -35,8 +55,10 @@ def main() -> int:
             timeout_graceful_shutdown=int(settings.request_timeout_s) + DRAIN_SECONDS,
         )
     )
+    # Uvicorn shuts down in order and then raises the signal again: an ordered end is not a failure.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     server.run()
-    return 3 if app.state.service.failure else 0
+    return BROKEN_STATUS if app.state.service.failure else 0
 
 
 if __name__ == "__main__":

@@ -1,30 +1,23 @@
 """What surrounds every request: its id, its log line, its metrics. Pure ASGI, so that disconnects stay visible."""
 
-import re
+import logging
 import time
-from uuid import uuid4
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.logs import REQUEST_LOGGER, log_event
 from app.metrics import Metrics
+from app.problem_responses import CLIENT_GONE, bug_response
+from app.request_id import REQUEST_ID_HEADER, choose_request_id
 
-REQUEST_ID_HEADER = "X-Request-ID"
-CLIENT_GONE = 499
-"""The status on record for a client that left before its answer began."""
-_ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
 
 
-def request_id(scope: Scope) -> str:
-    """The id under which this request is answered and logged."""
-    return str(scope["state"]["request_id"])
-
-
 class RequestContext:
-    """Gives each request an id (the client's ``X-Request-ID`` where it is a plain token) and logs its end.
+    """Gives each request an id, answers it where a bug left it unanswered, and logs its end.
 
     The log line carries what routes put into ``request.state.log``; never a name or a query.
     """
@@ -39,10 +32,9 @@ class RequestContext:
             return
         started = time.perf_counter()
         state = scope.setdefault("state", {})
-        offered = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        state["request_id"] = offered if _ACCEPTED_ID.fullmatch(offered) else uuid4().hex
+        state["request_id"] = choose_request_id(scope)
         state["log"] = {}
-        status = CLIENT_GONE
+        status: int | None = None
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -53,8 +45,14 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            log_event(REQUEST_LOGGER, "bug", logging.ERROR, error, request_id=state["request_id"])
+            if status is not None:
+                # Half an answer cannot be mended: the server has to break the connection.
+                raise
+            await bug_response(Request(scope))(scope, receive, send_with_id)
         finally:
-            self._record(scope, status, time.perf_counter() - started)
+            self._record(scope, status or CLIENT_GONE, time.perf_counter() - started)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         # The route's pattern, not the path: paths are the client's and unbounded.

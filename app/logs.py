@@ -42,6 +42,8 @@ def log_config(level: str) -> dict[str, Any]:
     }
 
 
-def log_event(logger: str, message: str, level: int = logging.INFO, **fields: object) -> None:
-    """Writes one line with its fields."""
-    logging.getLogger(logger).log(level, message, extra={"fields": fields})
+def log_event(
+    logger: str, message: str, level: int = logging.INFO, error: Exception | None = None, **fields: object
+) -> None:
+    """Writes one line with its fields, and the traceback of ``error``."""
+    logging.getLogger(logger).log(level, message, exc_info=error, extra={"fields": fields})

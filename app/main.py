@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from app.context import RequestContext
+from app.openapi import add_examples
 from app.problem_responses import add_problem_handlers
 from app.reports.schema import NOTICE
 from app.routes import analysis, operations
@@ -43,4 +44,5 @@ def create_app(
     add_problem_handlers(app)
     app.include_router(analysis.router)
     app.include_router(operations.router)
+    add_examples(app)
     return app

@@ -6,10 +6,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from app.context import CLIENT_GONE, request_id
 from app.errors import Internal, InvalidParameter, MethodNotAllowed, NotFound, Problem
 from app.reports.schema import ProblemReport
+from app.request_id import request_id
 
+CLIENT_GONE = 499
+"""The status on record for a client that left before its answer began."""
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -28,12 +30,11 @@ def problem_response(request: Request, problem: Problem) -> Response:
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Makes every error that leaves a route a problem answer."""
+    """Makes every error that a route may raise a problem answer."""
     app.add_exception_handler(Problem, _problem)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
     app.add_exception_handler(ClientDisconnect, _gone)
-    app.add_exception_handler(Exception, _internal)
 
 
 async def _problem(request: Request, error: Problem) -> Response:
@@ -56,6 +57,6 @@ async def _gone(request: Request, error: Exception) -> Response:
     return Response(status_code=CLIENT_GONE)
 
 
-async def _internal(request: Request, error: Exception) -> Response:
-    """Any bug: the answer says nothing of it, the log has its traceback."""
+def bug_response(request: Request) -> Response:
+    """The answer where nothing else was foreseen: it says nothing of the reason, which the log has."""
     return problem_response(request, Internal("The request could not be completed; the log has the reason"))

@@ -13,15 +13,15 @@ import cv2
 import httpx
 
 from app.main import create_app
+from app.openapi import EXAMPLES
 from app.service import Service, load_workflow
 from app.settings import Settings
 from models import selftest
-from models.phantom import draw_phantom
+from models.selftest import draw_test_picture
 
 ROOT = Path(__file__).parents[1]
 PHANTOM = ROOT / "docs" / "phantom.png"
 OVERLAY = ROOT / "docs" / "overlay.jpg"
-EXAMPLES = ROOT / "app" / "reports" / "examples.json"
 
 
 async def main() -> None:
@@ -29,7 +29,7 @@ async def main() -> None:
     settings = Settings(_env_file=None)
     workflow = load_workflow(settings)
     selftest.record(workflow)
-    done, png = cv2.imencode(".png", draw_phantom(512), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    done, png = cv2.imencode(".png", draw_test_picture(), [cv2.IMWRITE_PNG_COMPRESSION, 9])
     if not done:
         raise RuntimeError("the phantom could not be encoded")
     PHANTOM.write_bytes(png.tobytes())

@@ -13,12 +13,12 @@ from starlette.responses import Response
 
 from app import errors
 from app.authentication import require_key
-from app.context import request_id
+from app.batching import DeviceLost, QueuesClosed
 from app.disconnect import while_connected
 from app.intake import Radiograph, Upload, decode, read_upload
 from app.reports import report, schema
-from app.reports.examples import example
 from app.reports.overlay import PictureFormat, draw_overlay, encode_picture
+from app.request_id import request_id
 from app.routes.negotiation import choose_media_type
 from app.service import RETRY_AFTER, VERSION, Service
 from app.timing import Stopwatch
@@ -48,16 +48,13 @@ _BODY = {
 }
 
 
-def _responses(name: str, media_types: dict[str, Any] | None = None) -> dict[int | str, dict[str, Any]]:
-    answers: dict[int | str, dict[str, Any]] = {
-        problem.status: {
-            "description": problem.title,
-            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemReport"}}},
-        }
-        for problem in _PROBLEMS
+_PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    problem.status: {
+        "description": problem.title,
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemReport"}}},
     }
-    answers[200] = {"content": {JSON: {"example": example(name)}, **(media_types or {})}}
-    return answers
+    for problem in _PROBLEMS
+}
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ _Render: TypeAlias = Callable[[_Finished], tuple[bytes, str]]
 @router.post(
     "/score",
     response_model=schema.ScoreReport,
-    responses=_responses("score"),
+    responses=_PROBLEM_RESPONSES,
     openapi_extra={"requestBody": _BODY},
 )
 async def score(request: Request, query: Parameters) -> Response:
@@ -106,7 +103,7 @@ async def score(request: Request, query: Parameters) -> Response:
 @router.post(
     "/segment",
     response_model=schema.SegmentReport,
-    responses=_responses("segment", {PNG: {"schema": _BINARY}}),
+    responses={**_PROBLEM_RESPONSES, 200: {"content": {PNG: {"schema": _BINARY}}}},
     openapi_extra={"requestBody": _BODY},
 )
 async def segment(
@@ -138,6 +135,9 @@ async def _answer(request: Request, query: AnalysisQuery, render: _Render) -> Re
             service.metrics.dropped.labels("deadline").inc()
             seconds = service.settings.request_timeout_s
             raise errors.DeadlineExceeded(f"Not answered within {seconds:g} s", RETRY_AFTER) from None
+        except (DeviceLost, QueuesClosed):
+            # Another replica can still answer; this one is ending.
+            raise errors.NotReady("The service is ending", RETRY_AFTER) from None
         except ClientDisconnect:
             service.metrics.dropped.labels("client_gone").inc()
             raise

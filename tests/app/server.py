@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+ROOT = Path(__file__).parents[2]
 START_SECONDS = 120.0
 
 
@@ -51,25 +52,30 @@ class Server:
         raise TimeoutError(f"not ready within {START_SECONDS} s: {self.log.read_text()}")
 
 
-def start(folder: Path, settings: Mapping[str, str]) -> Server:
-    """Starts the service with these ``CXR_`` settings; ``folder`` is its working directory."""
+def start(folder: Path, settings: Mapping[str, str], program: str | None = None) -> Server:
+    """Starts the service with these ``CXR_`` settings; ``folder`` is its working directory.
+
+    Args:
+        program: Python to run instead of ``python -m app``.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = folder / "service.log"
     ours = {name: value for name, value in os.environ.items() if not name.startswith("CXR_")}
-    environment = {**ours, "CXR_PORT": str(port), "CXR_HOST": "127.0.0.1", **settings}
+    environment = {**ours, "PYTHONPATH": str(ROOT), "CXR_PORT": str(port), "CXR_HOST": "127.0.0.1", **settings}
     with log.open("wb") as file:
+        arguments = ["-c", program] if program else ["-m", "app"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "app"], cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT
+            [sys.executable, *arguments], cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT
         )
     return Server(process, f"http://127.0.0.1:{port}", log)
 
 
 @contextmanager
-def running(folder: Path, **settings: str) -> Iterator[Server]:
+def running(folder: Path, program: str | None = None, **settings: str) -> Iterator[Server]:
     """A ready service, ended at exit."""
-    server = start(folder, settings)
+    server = start(folder, settings, program)
     try:
         server.wait_ready()
         yield server

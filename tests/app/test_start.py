@@ -36,12 +36,13 @@ def test_a_bad_setting_is_named_on_one_line(tmp_path: Path, settings: dict[str, 
 
 
 def test_weights_that_are_none_end_the_process_with_one_line(tmp_path: Path) -> None:
-    weights = tmp_path / "lungs.safetensors"
+    weights = tmp_path / "Unet_resnet18_imagenet_240821_1957" / "weights.pth"
+    weights.parent.mkdir()
     weights.write_bytes(b"not weights")
     status, log = ended(tmp_path, CXR_LUNGS_WEIGHTS=str(weights))
     assert status == 3
     (failed,) = [json.loads(line) for line in log.splitlines() if "start failed" in line]
-    assert str(weights.name) in failed["reason"]
+    assert str(weights) in failed["reason"]
     assert "Traceback" not in log
 
 
@@ -77,7 +78,37 @@ def test_keys_limits_and_a_shutdown_in_order(tmp_path: Path, phantom_png: bytes)
         assert "second-key" not in log
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(timeout=30) == 0
-    assert [line["message"] for line in server.log_lines()][-1] == "stopped"
+    assert "stopped" in [line["message"] for line in server.log_lines()]
+
+
+LOSES_ITS_DEVICE = """
+import sys, torch
+from app.__main__ import serve
+from app.settings import Settings
+from tests.models.test_workflow import lung_mask
+from tests.support.stubs import FixedMap, stub_workflow
+
+workflow = stub_workflow(FixedMap(lung_mask()))
+answer = workflow.disease.run
+runs = []
+
+def run(batch):
+    runs.append(batch)
+    if len(runs) > 1:  # the self-test passes
+        raise torch.AcceleratorError("an illegal memory access was encountered")
+    return answer(batch)
+
+workflow.disease.run = run
+sys.exit(serve(Settings(), workflow))
+"""
+
+
+def test_a_lost_device_ends_the_process_within_5_seconds(tmp_path: Path, phantom_png: bytes) -> None:
+    with running(tmp_path, LOSES_ITS_DEVICE) as server:
+        assert_problem(server.client.post("/score", content=phantom_png), 503, "not_ready")
+        assert server.process.wait(timeout=5) == 3
+    (lost,) = [line for line in server.log_lines() if line["message"] == "device lost"]
+    assert "illegal memory access" in lost["reason"]
 
 
 def test_an_answer_after_the_deadline_is_504(tmp_path: Path, phantom_png: bytes) -> None:
