@@ -5,12 +5,14 @@ import os
 import signal
 import sys
 import threading
+from types import FrameType
 
 import uvicorn
 from pydantic import ValidationError
 
 from app.logs import log_config
 from app.main import create_app
+from app.service import Service
 from app.settings import Settings
 from models.workflow import Workflow
 
@@ -19,6 +21,18 @@ DRAIN_SECONDS = 5
 BROKEN_SECONDS = 4.0
 """How long a process that cannot go on has for its last answers."""
 BROKEN_STATUS, SETTINGS_STATUS = 3, 2
+
+
+class _DrainingServer(uvicorn.Server):
+    """Is no longer ready from the moment it is told to end; what is under way is finished first."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._service.drain()
+        super().handle_exit(sig, frame)
 
 
 def main() -> int:
@@ -44,7 +58,7 @@ def serve(settings: Settings, workflow: Workflow | None = None) -> int:
         last_resort.start()
 
     app = create_app(settings, workflow, on_failure=end)
-    server = uvicorn.Server(
+    server = _DrainingServer(
         uvicorn.Config(
             app,
             host=settings.host,
@@ -53,7 +67,8 @@ def serve(settings: Settings, workflow: Workflow | None = None) -> int:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=int(settings.request_timeout_s) + DRAIN_SECONDS,
-        )
+        ),
+        app.state.service,
     )
     # Uvicorn shuts down in order and then raises the signal again: an ordered end is not a failure.
     signal.signal(signal.SIGTERM, lambda *_: None)
