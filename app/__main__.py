@@ -71,7 +71,8 @@ def serve(settings: Settings, workflow: Workflow | None = None) -> int:
         app.state.service,
     )
     # Uvicorn shuts down in order and then raises the signal again: an ordered end is not a failure.
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, lambda *_: None)
     server.run()
     return BROKEN_STATUS if app.state.service.failure else 0
 

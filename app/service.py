@@ -18,6 +18,7 @@ from app.logs import SERVICE_LOGGER, log_event
 from app.metrics import Metrics
 from app.settings import Settings
 from models.checkpoints import CheckpointError
+from models.cpu import limit_threads
 from models.device import DeviceError, resolve_device, resolve_precision
 from models.selftest import SelfTestError, run_self_test
 from models.stage import Stage
@@ -72,13 +73,15 @@ class Service:
 
     def begin(self) -> None:
         """Starts loading in the background; the server answers health checks meanwhile."""
+        limit_threads()
         log_event(SERVICE_LOGGER, "starting", settings=self.settings.public(), version=VERSION)
         self._starting = asyncio.get_running_loop().create_task(self._start())
+        self._starting.add_done_callback(self._start_ended)
 
     async def started(self) -> None:
         """Waits for the end of the start, good or bad."""
         if self._starting is not None:
-            await self._starting
+            await asyncio.wait([self._starting])
 
     def drain(self) -> None:
         """No longer ready; what is under way goes on."""
@@ -96,7 +99,7 @@ class Service:
 
     @contextmanager
     def permit(self) -> Iterator[None]:
-        """One place among the requests in flight, held from before the body is read to the answer.
+        """One place among the requests in flight, held from before the body is read until the answer is made.
 
         Raises:
             NotReady: still starting, failed or draining.
@@ -129,6 +132,11 @@ class Service:
             return
         self._loaded = workflow, self._new_batcher(workflow)
         self._announce(workflow)
+
+    def _start_ended(self, starting: asyncio.Task[None]) -> None:
+        """A bug in the start must not leave a process that is neither ready nor dead."""
+        if not starting.cancelled() and (error := starting.exception()) is not None:
+            self._fail("start failed", f"{type(error).__name__}: {error}")
 
     def _load(self) -> Workflow:
         workflow = self._given or load_workflow(self.settings)
@@ -169,7 +177,7 @@ class Service:
                     {"name": card.name, "architecture": card.display_architecture, "sha256": card.sha256 or ""}
                 )
         self.metrics.start_seconds.set(seconds)
-        self.metrics.ready.set(1)
+        self.metrics.ready.set(self.ready)
         log_event(
             SERVICE_LOGGER,
             "ready",

@@ -7,6 +7,7 @@ from here, so that each is true. To be run after the weights or the answers' for
 import asyncio
 import base64
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,14 @@ from models.selftest import draw_test_picture
 
 ROOT = Path(__file__).parents[1]
 PHANTOM = ROOT / "docs" / "phantom.png"
+README = ROOT / "README.md"
 OVERLAY = ROOT / "docs" / "overlay.jpg"
+
+
+def with_example(text: str, answer: dict[str, object]) -> str:
+    """The README with the recorded answer of /score in the fenced block behind its mark."""
+    block = f"<!-- example:score -->\n```json\n{json.dumps(answer, indent=2)}\n```"
+    return re.sub(r"<!-- example:score -->\n```json\n.*?```", lambda _: block, text, count=1, flags=re.DOTALL)
 
 
 async def main() -> None:
@@ -46,6 +54,7 @@ async def main() -> None:
         }
         picture = (await client.post("/score", files={"file": png.tobytes()})).json()["overlay"]
     EXAMPLES.write_text(json.dumps(answers, indent=2) + "\n", encoding="utf-8")
+    README.write_text(with_example(README.read_text(encoding="utf-8"), answers["score"]), encoding="utf-8")
     OVERLAY.write_bytes(base64.b64decode(picture["data"]))
 
 

@@ -26,12 +26,17 @@ def draw_test_picture() -> Pixels:
 def run_self_test(workflow: Workflow) -> Analysis:
     """Analyses the phantom and compares the answer with what these weights are known to give.
 
-    Weights without a known answer need only give a finite one.
+    Weights without a known answer need only answer with probabilities.
 
     Raises:
         SelfTestError: the answer is another one.
     """
-    analysis = workflow.analyse(draw_test_picture())
+    picture = draw_test_picture()
+    for stage in (workflow.lungs, workflow.disease):
+        maps, _ = stage.predict([picture])
+        if not (np.isfinite(maps).all() and maps.min() >= 0 and maps.max() <= 1):
+            raise SelfTestError(f"self-test: expected probabilities, found {maps.min()} to {maps.max()}")
+    analysis = workflow.analyse(picture)
     known = known_shares(workflow)
     if known is not None and not np.allclose(analysis.shares, known, atol=TOLERANCE):
         raise SelfTestError(f"self-test: expected shares {known}, found {rounded(analysis)}")

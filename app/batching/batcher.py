@@ -1,7 +1,6 @@
 """Between the requests and the device: a request awaits its ``Analysis``, stages run in shared batches."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -9,6 +8,7 @@ from typing import ParamSpec, TypeVar
 from app.batching.device import DeviceThread, Observe, Run
 from app.batching.queues import Answer, StageName, StageQueues, Task
 from app.timing import Stopwatch
+from models.cpu import available_cpus
 from models.pixels import Pixels
 from models.stage import Prepared
 from models.workflow import Analysis, Cropped, Workflow
@@ -40,7 +40,7 @@ class Batcher:
         self._workflow, self._queues = workflow, queues
         runs: dict[StageName, Run] = {"lungs": workflow.lungs.run, "disease": workflow.disease.run}
         self._device = DeviceThread(queues, runs, on_lost, observe)
-        threads = host_threads or len(os.sched_getaffinity(0)) + 1
+        threads = host_threads or available_cpus() + 1
         self._host = ThreadPoolExecutor(threads, thread_name_prefix="host")
         self._device.start()
 

@@ -7,17 +7,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import torch
 
 from models import evaluation
 from models.checkpoints import CheckpointError
 from models.pack import Case, Pack, PackError
-from models.stage import Stage
+from models.stage import Role, Stage
 from models.training.crossvalidation import Choice, choose, hold_out
 from models.training.encoders import StartError
-from models.training.recipes import Fitting, calibrate_disease, fit_disease, fit_lungs
+from models.training.recipes import Fitting, average, calibrate_disease, fit_disease, fit_lungs
 from models.weights import default_weights
 from models.workflow import Workflow
 
@@ -65,6 +65,11 @@ def _crossvalidate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _average(options: argparse.Namespace) -> int:
+    print(average(options.role, options.first, options.second, options.share, options.out))
+    return 0
+
+
 def _calibrate(options: argparse.Namespace) -> int:
     choice = Choice(**json.loads(options.choice.read_text(encoding="utf-8")))
     print(calibrate_disease(options.weights, options.out, choice))
@@ -109,6 +114,14 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--choice", type=Path, required=True, help="choice.json of crossvalidate")
     calibrate.add_argument("--out", type=Path, required=True, help="file for the calibrated weights")
     calibrate.set_defaults(run=_calibrate)
+
+    mean = commands.add_parser("average", help="the mean of two weights, the second of which went on from the first")
+    mean.add_argument("role", choices=get_args(Role))
+    mean.add_argument("first", type=Path)
+    mean.add_argument("second", type=Path)
+    mean.add_argument("--share", type=float, default=0.5, help="of the second")
+    mean.add_argument("--out", type=Path, required=True)
+    mean.set_defaults(run=_average)
 
     evaluate = _command(commands, "evaluate", "the whole workflow against people and published systems")
     evaluate.add_argument("--split", choices=("train", "val", "test", "all"), default="val")

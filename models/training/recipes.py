@@ -97,6 +97,25 @@ def calibrate_disease(weights: Path, out: Path, choice: Choice) -> Path:
     return out
 
 
+def average(role: Role, first: Path, second: Path, share: float, out: Path) -> Path:
+    """Writes the mean of two weights of one network, ``share`` of it the second's, with the first's card.
+
+    It helps where the second went on from the first, so that both lie in one valley (Wortsman et al., "Model
+    soups", ICML 2022).
+    """
+    network, card = load_checkpoint(first, role)
+    other, _ = load_checkpoint(second, role, card.model_copy(update={"sha256": None}))
+    others = other.state_dict()
+    mean = {
+        name: torch.lerp(tensor, others[name], share) if tensor.is_floating_point() else tensor
+        for name, tensor in network.state_dict().items()
+    }
+    network.load_state_dict(mean)
+    notes = f"{card.notes} Averaged with weights that went on from these, share {share:g}."
+    save_checkpoint(out, network, card.model_copy(update={"notes": notes}))
+    return out
+
+
 def _started(role: Role, fitting: Fitting) -> nn.Module:
     if fitting.start is not None:
         network, card = load_checkpoint(fitting.start, role)

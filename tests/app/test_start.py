@@ -94,7 +94,7 @@ runs = []
 
 def run(batch):
     runs.append(batch)
-    if len(runs) > 1:  # the self-test passes
+    if len(runs) > 2:  # the self-test passes
         raise torch.AcceleratorError("an illegal memory access was encountered")
     return answer(batch)
 
