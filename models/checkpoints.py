@@ -99,7 +99,7 @@ def load_checkpoint(path: str | Path, role: Role, card: ModelCard | None = None)
     data = read_file(path, "a weights file")
     sha256 = hashlib.sha256(data).hexdigest()
     if path.suffix == ".safetensors":
-        card = card or _card_beside(path)
+        card = card or read_card(path)
         _check_card(path, card, role, sha256)
         state = parse_safetensors(path, data)
         network = _build(path, card)
@@ -141,8 +141,8 @@ def _upgraded(path: Path, published: State, network: nn.Module, card: ModelCard)
     return state
 
 
-def _card_beside(weights: Path) -> ModelCard:
-    """The card of an own checkpoint, which vouches for the file's bytes."""
+def read_card(weights: Path) -> ModelCard:
+    """The card beside an own weights file, which vouches for the file's bytes; raises CheckpointError."""
     path = weights.with_suffix(".json")
     card = _validated(path, _json_object(path))
     if card.sha256 is None:

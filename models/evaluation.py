@@ -1,8 +1,9 @@
 """Tables of the workflow's figures against people and against published systems."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,9 +34,12 @@ class Figure:
     """One line of the table.
 
     Attributes:
+        role: the stage whose figure it is, or ``people`` for what it is compared with.
+        others: the same figure of published systems.
         limit: the figure must be at least this, or at most where ``lower_is_better``; None: no bar.
     """
 
+    role: Literal["lungs", "disease", "people"]
     name: str
     value: float
     count: int
@@ -82,15 +86,34 @@ def figures(results: Sequence[Result]) -> list[Figure]:
     adult = [result for result in results if result.case.is_adult_normal]
     scored = np.mean([result.score is not None for result in results]) if results else nan
     return [
-        Figure("lungs, mean Dice", _mean(lungs), len(lungs), 0.96),
-        Figure("lungs, 5th percentile of Dice", _percentile(lungs, 5), len(lungs), 0.93),
-        Figure("disease, mean Dice", _mean(disease), len(disease), 0.60),
+        Figure("lungs", "lungs, mean Dice", _mean(lungs), len(lungs), 0.96),
+        Figure("lungs", "lungs, 5th percentile of Dice", _percentile(lungs, 5), len(lungs), 0.93),
+        Figure("disease", "disease, mean Dice", _mean(disease), len(disease), 0.60),
         _severity("severity MAE, COVID-19", covid, 0.80),
         _severity("severity MAE, normals", normal, 0.05),
         _severity("severity MAE, adult normals", adult, None),
-        Figure("readers' disagreement, COVID-19", *_disagreement(covid)),
-        Figure("zone share against Brixia, rank correlation", *brixia_correlation(results)),
-        Figure("share of radiographs scored", float(scored), len(results), 0.97),
+        Figure("people", "readers' disagreement, COVID-19", *_disagreement(covid)),
+        Figure("disease", "zone share against Brixia, rank correlation", *brixia_correlation(results)),
+        Figure("lungs", "share of radiographs scored", float(scored), len(results), 0.97),
+    ]
+
+
+def cross_validated(metrics: Mapping[str, Any], adults: int) -> list[Figure]:
+    """What the disease card keeps of the cross-validation by patient that chose its operating point.
+
+    Args:
+        metrics: of the card.
+        adults: adult normals in the pack.
+    """
+    kept = metrics.get("cross_validation")
+    if kept is None:
+        return []
+    return [
+        Figure(
+            "disease", "severity MAE, COVID-19, cross-validated", kept["covid"], kept["scored"], lower_is_better=True
+        ),
+        Figure("disease", "severity MAE, adult normals, cross-validated", kept["adults"], adults, 0.5, True),
+        Figure("disease", "disease, mean Dice, cross-validated", kept["dice"], kept["masked"]),
     ]
 
 
@@ -143,7 +166,9 @@ def _severity(name: str, results: Sequence[Result], limit: float | None) -> Figu
         ]
         if errors:
             others[system] = _mean(errors)
-    return Figure(name, mean_absolute_error(results), len(results), limit, lower_is_better=True, others=others)
+    return Figure(
+        "disease", name, mean_absolute_error(results), len(results), limit, lower_is_better=True, others=others
+    )
 
 
 def _disagreement(results: Sequence[Result]) -> tuple[float, int]:

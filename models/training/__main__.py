@@ -12,7 +12,7 @@ from typing import TypeAlias, get_args
 import torch
 
 from models import evaluation
-from models.checkpoints import CheckpointError
+from models.checkpoints import CheckpointError, read_card
 from models.pack import Case, Pack, PackError
 from models.stage import Role, Stage
 from models.training.crossvalidation import Choice, choose, hold_out
@@ -82,12 +82,28 @@ def _evaluate(options: argparse.Namespace) -> int:
         Stage.load(options.disease, role="disease", device=options.device),
         threshold=options.threshold,
     )
-    cases = Pack(options.data).split(options.split)
+    pack = Pack(options.data)
+    cases = pack.split(options.split)
     results = evaluation.evaluate(lambda case: workflow.analyse(case.pixels), cases)
     lines = evaluation.figures(results)
+    if workflow.disease.card is not None:
+        adults = pack.select(lambda case: case.is_adult_normal)
+        lines += evaluation.cross_validated(workflow.disease.card.metrics, len(adults))
+    if options.record:
+        _record(options, lines)
     print(f"{len(cases)} radiographs of split '{options.split}', threshold {workflow.threshold}\n")
     print(evaluation.table(lines))
     return 0 if all(line.met for line in lines) or not options.check else 1
+
+
+def _record(options: argparse.Namespace, lines: Sequence[evaluation.Figure]) -> None:
+    """Writes the split's figures into both cards: each gets its stage's."""
+    for weights in (options.lungs, options.disease):
+        role = "lungs" if weights is options.lungs else "disease"
+        card = read_card(weights)
+        found = {line.name: round(line.value, 4) for line in lines if line.role == role}
+        updated = card.model_copy(update={"metrics": {**card.metrics, options.split: found}})
+        weights.with_suffix(".json").write_text(updated.to_json(), encoding="utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -129,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--disease", type=Path, default=default_weights("disease"))
     evaluate.add_argument("--threshold", type=float, help="instead of the card's")
     evaluate.add_argument("--check", action="store_true", help="exit with 1 when a bar is missed")
+    evaluate.add_argument("--record", action="store_true", help="write the figures into both cards")
     evaluate.set_defaults(run=_evaluate)
     return parser
 

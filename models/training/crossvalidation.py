@@ -49,7 +49,7 @@ class Choice:
         threshold: a share strictly over it counts.
         covid, normals, adults: severity MAE of COVID-19 radiographs, of all normals, of adult normals.
         dice: mean Dice of the disease masks.
-        scored: COVID-19 radiographs behind ``covid``.
+        scored, masked: COVID-19 radiographs behind ``covid``, and disease masks behind ``dice``.
     """
 
     shift: float
@@ -59,6 +59,7 @@ class Choice:
     adults: float
     dice: float
     scored: int
+    masked: int
 
     @property
     def cost(self) -> float:
@@ -136,6 +137,7 @@ def _at_threshold(held_out: Sequence[HeldOut], index: int, threshold: float) -> 
         adults=_error((item for item in held_out if item.case.is_adult_normal), index, threshold),
         dice=float(np.mean(overlaps)) if overlaps else nan,
         scored=len(covid),
+        masked=len(overlaps),
     )
 
 

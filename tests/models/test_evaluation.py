@@ -65,7 +65,7 @@ def test_the_table_has_bars_verdicts_and_other_systems() -> None:
 
 
 def test_a_bar_holds_on_its_own_side() -> None:
-    assert Figure("a", 0.5, 1, limit=0.5).met
-    assert not Figure("a", 0.49, 1, limit=0.5).met
-    assert Figure("a", 0.5, 1, limit=0.5, lower_is_better=True).met
-    assert not Figure("a", float("nan"), 1, limit=0.5, lower_is_better=True).met
+    assert Figure("lungs", "a", 0.5, 1, limit=0.5).met
+    assert not Figure("lungs", "a", 0.49, 1, limit=0.5).met
+    assert Figure("lungs", "a", 0.5, 1, limit=0.5, lower_is_better=True).met
+    assert not Figure("lungs", "a", float("nan"), 1, limit=0.5, lower_is_better=True).met

@@ -165,7 +165,7 @@ def test_calibrated_weights_answer_shifted_logits(tmp_path: Path) -> None:
     fields = {"architecture": "MAnet", "encoder": "tu-tf_efficientnet_lite0", "input_size": 64}
     card = ModelCard(role="disease", name="x", mean=(0.5,) * 3, std=(0.5,) * 3, threshold=0.3, **fields)
     save_checkpoint(tmp_path / "fitted.safetensors", network, card, half=False)
-    choice = Choice(shift=0.75, threshold=0.22, covid=0.7, normals=0.0, adults=0.1, dice=0.65, scored=9)
+    choice = Choice(shift=0.75, threshold=0.22, covid=0.7, normals=0.0, adults=0.1, dice=0.65, scored=9, masked=3)
     out = calibrate_disease(tmp_path / "fitted.safetensors", tmp_path / "calibrated.safetensors", choice)
     image = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
     before, after = (Stage.load(path, role="disease") for path in (tmp_path / "fitted.safetensors", out))
