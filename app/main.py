@@ -35,6 +35,9 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.begin()
+        if workflow is not None:
+            # There is nothing to load, so nothing to answer health checks for meanwhile.
+            await service.started()
         yield
         await service.end()
 

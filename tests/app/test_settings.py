@@ -1,0 +1,48 @@
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings
+
+
+def read(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return Settings(_env_file=None)
+
+
+def test_the_environment_is_read_with_its_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read(monkeypatch, CXR_PORT="9000", CXR_MAX_UPLOAD_MB="1.5", CXR_LOG_LEVEL="debug", PORT="1")
+    assert settings.port == 9000
+    assert settings.max_upload_bytes == 1_572_864
+    assert settings.log_level == "DEBUG"
+
+
+def test_an_empty_value_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read(monkeypatch, CXR_THRESHOLD="", CXR_LUNGS_WEIGHTS="", CXR_API_KEYS="")
+    assert settings.threshold is None
+    assert settings.lungs_weights is None
+    assert settings.api_keys == ()
+
+
+def test_keys_are_parted_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read(monkeypatch, CXR_API_KEYS=" one-key ,another-key,")
+    assert [key.get_secret_value() for key in settings.api_keys] == ["one-key", "another-key"]
+    assert settings.public()["api_keys"] == 2
+    assert "one-key" not in f"{settings!r} {settings.public()}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CXR_DEVICE", "gpu"),
+        ("CXR_PRECISION", "int8"),
+        ("CXR_THRESHOLD", "-0.1"),
+        ("CXR_MAX_BATCH_SIZE", "0"),
+        ("CXR_REQUEST_TIMEOUT_S", "0"),
+        ("CXR_PORT", "70000"),
+        ("CXR_LOG_LEVEL", "loud"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    with pytest.raises(ValidationError):
+        read(monkeypatch, **{name: value})
