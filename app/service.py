@@ -3,16 +3,16 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from typing import NoReturn
 
 import psutil
 
+from app.admission import RETRY_AFTER, Admission
 from app.batching import STAGE_NAMES, Batcher, StageName, StageQueues, Task
-from app.errors import NotReady, Overloaded
+from app.errors import NotReady
 from app.intake import Limits
 from app.logs import SERVICE_LOGGER, log_event
 from app.metrics import Metrics
@@ -27,7 +27,6 @@ from models.workflow import Workflow
 
 VERSION = version("cxr-severity")
 MIN_SIDE = 64
-RETRY_AFTER = {"Retry-After": "1"}
 
 STARTUP_ERRORS = (CheckpointError, DeviceError, SelfTestError)
 
@@ -50,9 +49,7 @@ class Service:
         self.failure: str | None = None
         self._given = workflow
         self._on_failure = on_failure
-        self._under_way = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self.admission = Admission(settings.max_in_flight, self.metrics.in_flight)
         self._loaded: tuple[Workflow, Batcher] | None = None
         self._draining = False
         self._starting: asyncio.Task[None] | None = None
@@ -92,32 +89,10 @@ class Service:
         """Takes no more, waits for the start and for all that is under way, then ends the threads."""
         self.drain()
         await self.started()
-        await self._idle.wait()
+        await self.admission.idle()
         if self._loaded is not None:
             await asyncio.to_thread(self._loaded[1].close)
         log_event(SERVICE_LOGGER, "stopped")
-
-    @contextmanager
-    def permit(self) -> Iterator[None]:
-        """One place among the requests in flight, held from before the body is read until the answer is made.
-
-        Raises:
-            NotReady: still starting, failed or draining.
-            Overloaded: none is free.
-        """
-        self.check_ready()
-        if self._under_way >= self.settings.max_in_flight:
-            raise Overloaded(f"{self.settings.max_in_flight} requests are in flight already", RETRY_AFTER)
-        self._under_way += 1
-        self._idle.clear()
-        self.metrics.in_flight.set(self._under_way)
-        try:
-            yield
-        finally:
-            self._under_way -= 1
-            self.metrics.in_flight.set(self._under_way)
-            if not self._under_way:
-                self._idle.set()
 
     def check_ready(self) -> None:
         """Raises NotReady unless radiographs are taken."""

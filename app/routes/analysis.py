@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from app import errors
+from app.admission import RETRY_AFTER
 from app.authentication import require_key
 from app.batching import DeviceLost, QueuesClosed
 from app.disconnect import while_connected
@@ -20,7 +21,7 @@ from app.reports import report, schema
 from app.reports.overlay import PictureFormat, draw_overlay, encode_picture
 from app.request_id import request_id
 from app.routes.negotiation import choose_media_type
-from app.service import RETRY_AFTER, VERSION, Service
+from app.service import VERSION, Service
 from app.timing import Stopwatch
 from models.severity import MAX_SCORE
 from models.workflow import Analysis
@@ -121,7 +122,8 @@ async def _answer(request: Request, query: AnalysisQuery, render: _Render) -> Re
     """Admits, receives, analyses and renders, all within the deadline and while the client stays."""
     service: Service = request.app.state.service
     clock = Stopwatch()
-    with service.permit():
+    service.check_ready()
+    with service.admission.permit():
         try:
             async with asyncio.timeout(service.settings.request_timeout_s) as deadline:
                 with clock.measure("receive"):
