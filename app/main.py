@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from app.context import RequestContext
 from app.openapi import add_examples
@@ -41,7 +42,13 @@ def create_app(
         yield
         await service.end()
 
-    app = FastAPI(title="Chest radiograph severity", version=VERSION, description=_DESCRIPTION, lifespan=lifespan)
+    app = FastAPIOffline(
+        title="Chest radiograph severity",
+        version=VERSION,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+    )
     app.state.service = service
     app.add_middleware(RequestContext, metrics=service.metrics)
     add_problem_handlers(app)

@@ -25,6 +25,8 @@ from models.stage import Stage
 
 Crop: TypeAlias = Literal["single_crop", "crop", "no_crop"]
 
+DEFAULT_THRESHOLD = 0.31
+"""The published optimum of MA-Net, the paper's best stage II."""
 GRID = 512
 """Side of the square on which lungs and disease are compared, as in the published code."""
 
@@ -120,18 +122,20 @@ class Workflow:
         two_lung_rule: TwoLungRule = "robust",
     ) -> None:
         """Args:
-        threshold: a share strictly over it counts; None takes the disease card's.
+        threshold: a share strictly over it counts; None takes the disease card's, or ``DEFAULT_THRESHOLD``
+            for a network without a card.
         crop: what stage II sees: ``single_crop`` the box around the cleaned lungs with all else black, ``crop``
             the whole picture with all but the raw lung mask black, ``no_crop`` the whole picture.
         two_lung_rule: see ``models.lungs.separate_lungs``.
 
         Raises:
-            ValueError: no threshold here nor in the card, one outside 0..1, or an unknown rule.
+            ValueError: a threshold outside 0..1, or an unknown rule.
         """
         if threshold is None:
-            threshold = disease.card.threshold if disease.card else None
-        if threshold is None or not 0 <= threshold <= 1:
-            raise ValueError(f"expected a threshold in 0..1 (from the argument or the card), found {threshold}")
+            kept = disease.card.threshold if disease.card else None
+            threshold = DEFAULT_THRESHOLD if kept is None else kept
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"expected a threshold in 0..1, found {threshold}")
         if crop not in get_args(Crop) or two_lung_rule not in get_args(TwoLungRule):
             raise ValueError(f"expected a known crop and two-lung rule, found {crop!r} and {two_lung_rule!r}")
         self.lungs = lungs

@@ -209,7 +209,15 @@ def test_openapi_names_every_problem_and_true_examples(server: Server) -> None:
         assert_same_answer(answer, shown)
         assert {"400", "401", "406", "413", "415", "422", "503", "504"} <= set(operation["responses"])
         assert "multipart/form-data" in operation["requestBody"]["content"]
-    assert server.client.get("/docs").status_code == 200
+
+
+def test_the_documentation_needs_no_other_host(server: Server) -> None:
+    page = server.client.get("/docs").text
+    assets = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(assets) >= 3
+    for asset in assets:
+        assert asset.startswith("/")
+        assert server.client.get(asset).status_code == 200
 
 
 def test_problem_codes_are_unique() -> None:

@@ -89,6 +89,10 @@ def test_threshold_of_the_request_outranks_the_workflows() -> None:
     assert workflow.analyse(picture).threshold == 0.3
 
 
+def test_without_a_card_the_threshold_is_the_published_one() -> None:
+    assert stub_workflow(FixedMap(lung_mask()), threshold=None).threshold == 0.31
+
+
 def test_flags_of_the_picture() -> None:
     workflow = stub_workflow(FixedMap(lung_mask()))
     assert "low_resolution" in workflow.analyse(radiograph(200, 300)).flags
@@ -115,7 +119,7 @@ def test_what_is_no_radiograph_is_refused(bad: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"threshold": None}, {"threshold": 1.5}, {"crop": "both"}, {"two_lung_rule": "best"}]
+    "wrong", [{"threshold": -0.1}, {"threshold": 1.5}, {"crop": "both"}, {"two_lung_rule": "best"}]
 )
 def test_a_workflow_without_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="expected a"):
