@@ -138,6 +138,14 @@ class LungPair:
     def found(self) -> int:
         return (self.left is not None) + (self.right is not None)
 
+    def mask(self, shape: tuple[int, ...]) -> Mask:
+        """Both lungs together, bool of ``shape``."""
+        together = np.zeros(shape, np.bool_)
+        for lung in (self.left, self.right):
+            if lung is not None:
+                together |= lung.mask
+        return together
+
 
 def cut_zones(mask: Mask) -> Lung:
     """Cuts a lung by rows into lower, middle and upper thirds of equal area, as the published code does.

@@ -1,7 +1,9 @@
 """From the square grid on which lungs and disease are compared back to the radiograph's own pixels."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil, floor
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -28,10 +30,32 @@ class Placement:
     def mask(self, mask: Mask) -> Mask:
         """A mask bool [grid, grid] as bool [H, W], its edge smooth at any size."""
         placed = np.zeros((self.height, self.width), np.bool_)
+        part, inside = self._enlarged(mask)
+        placed[part] = inside
+        return placed
+
+    def zones(self, lungs: LungPair) -> Pixels:
+        """uint8 [H, W]: 0 outside the lungs, 1..6 the zones in the reference's order (image-left lower first)."""
+        labels = np.zeros((self.height, self.width), np.uint8)
+        for first, lung in ((1, lungs.left), (4, lungs.right)):
+            if lung is None:
+                continue
+            part, inside = self._enlarged(lung.mask)
+            lower, middle = (self._row(row) - part[0].start for row in (lung.lower_top, lung.middle_top))
+            weights = inside.view(np.uint8)
+            for label, rows in enumerate((slice(lower, None), slice(middle, lower), slice(0, middle)), start=first):
+                weights[rows] *= np.uint8(label)
+            # Where the published rule gives a pixel to both lungs, the image-right one has it.
+            np.maximum(labels[part], weights, out=labels[part])
+        return labels
+
+    def _enlarged(self, mask: Mask) -> tuple[tuple[slice, slice], Mask]:
+        """The part of the radiograph that a grid mask can reach, and the mask there."""
+        x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
         (top, y_step), (left, x_step) = self._rows, self._columns
-        y0, x0 = max(floor(top), 0), max(floor(left), 0)
-        y1 = min(ceil(top + self.grid / y_step), self.height)
-        x1 = min(ceil(left + self.grid / x_step), self.width)
+        # One grid pixel more on each side: an edge is drawn between the last pixel of the mask and the next.
+        y0, y1 = max(floor(top + (y - 1) / y_step), 0), min(ceil(top + (y + height + 1) / y_step), self.height)
+        x0, x1 = max(floor(left + (x - 1) / x_step), 0), min(ceil(left + (x + width + 1) / x_step), self.width)
         # Pixel centres lie at half a pixel, on the grid and in the radiograph alike.
         to_grid = np.array(
             [
@@ -45,20 +69,7 @@ class Placement:
             (x1 - x0, y1 - y0),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         )
-        np.greater(levels, 127, out=placed[y0:y1, x0:x1])
-        return placed
-
-    def zones(self, lungs: LungPair) -> Pixels:
-        """uint8 [H, W]: 0 outside the lungs, 1..6 the zones in the reference's order (image-left lower first)."""
-        labels = np.zeros((self.height, self.width), np.uint8)
-        for first, lung in ((1, lungs.left), (4, lungs.right)):
-            if lung is None:
-                continue
-            placed = self.mask(lung.mask)
-            lower, middle = self._row(lung.lower_top), self._row(lung.middle_top)
-            for label, rows in enumerate((slice(lower, None), slice(middle, lower), slice(0, middle)), start=first):
-                labels[rows][placed[rows]] = label
-        return labels
+        return (slice(y0, y1), slice(x0, x1)), np.greater(levels, 127)
 
     def _row(self, row: int) -> int:
         """The radiograph's row at which the grid's row begins."""
@@ -75,3 +86,52 @@ class Placement:
     def _columns(self) -> tuple[float, float]:
         box, size = self.view.box, self.view.size
         return box.x0 * self.width / size, self.grid / (box.width * self.width / size)
+
+
+class Masks(Protocol):
+    """What was found, in the radiograph's own pixels [H, W]."""
+
+    @property
+    def lungs(self) -> Mask:
+        """Bool."""
+
+    @property
+    def disease(self) -> Mask:
+        """Bool, within the lungs."""
+
+    @property
+    def zones(self) -> Pixels:
+        """uint8: 0 outside the lungs, 1..6 the zones in the reference's order."""
+
+
+@dataclass(eq=False)
+class PlacedMasks:
+    """Masks on the grid that are brought to the radiograph's pixels when first asked for: a score needs none.
+
+    Attributes:
+        pair: the two lungs on the grid.
+        grid_lungs: bool [grid, grid]: all that is lung; None where that is just the pair.
+        grid_disease: bool [grid, grid].
+    """
+
+    placement: Placement
+    pair: LungPair
+    grid_lungs: Mask | None
+    grid_disease: Mask
+
+    @cached_property
+    def lungs(self) -> Mask:
+        """Bool [H, W]."""
+        if self.grid_lungs is not None:
+            return self.placement.mask(self.grid_lungs)
+        return np.not_equal(self.zones, 0)
+
+    @cached_property
+    def disease(self) -> Mask:
+        """Bool [H, W], within the lungs."""
+        return np.logical_and(self.placement.mask(self.grid_disease), self.lungs)
+
+    @cached_property
+    def zones(self) -> Pixels:
+        """uint8 [H, W]."""
+        return self.placement.zones(self.pair)

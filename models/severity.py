@@ -50,3 +50,9 @@ def threshold_margin(shares: Sequence[float], threshold: float) -> float | None:
     if any(isnan(share) for share in shares):
         return None
     return min(abs(share - threshold) for share in shares)
+
+
+def diseased_share(lungs: Mask, disease: Mask) -> float | None:
+    """Diseased area over lung area, masks bool on one grid; None without lungs."""
+    area = np.count_nonzero(lungs)
+    return float(np.count_nonzero(lungs & disease) / area) if area else None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.checkpoints import ModelCard, load_checkpoint
+from models.folding import fold_batch_norms
 from models.pixels import Pixels, ProbabilityMap
 
 Role: TypeAlias = Literal["lungs", "disease"]
@@ -69,6 +70,8 @@ class Stage:
             CheckpointError: the file is not what it should be; the message names it.
         """
         network, card = load_checkpoint(path, role)
+        if not fold_batch_norms(network, card.input_size):
+            network, card = load_checkpoint(path, role)
         return cls(network, card.input_size, card.mean, card.std, device, precision, card)
 
     def prepare(self, image: Pixels) -> Prepared:

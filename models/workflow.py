@@ -19,8 +19,8 @@ from models.lungs import (
     separate_lungs,
 )
 from models.pixels import Mask, Pixels, ProbabilityMap
-from models.placement import Placement
-from models.severity import ZONES, severity_score, threshold_margin, zone_shares
+from models.placement import Masks, PlacedMasks, Placement
+from models.severity import ZONES, diseased_share, severity_score, threshold_margin, zone_shares
 from models.stage import Stage
 
 Crop: TypeAlias = Literal["single_crop", "crop", "no_crop"]
@@ -41,32 +41,40 @@ class Analysis:
             then image-right's); NaN for a lung that was not found.
         threshold: a share strictly over it counts.
         margin: the smallest distance of a share to the threshold; None without a score.
-        lungs, disease: bool [H, W] in the radiograph's own pixels; disease lies within the lungs.
-        zones: uint8 [H, W], 0 outside the lungs, 1..6 the zones in the order of ``shares``.
+        diseased_share: diseased area over lung area; None where no lung was found.
         disease_probability: of the classification head, 0..1; None without a head.
         flags: codes of ``models.quality``.
+        masks: in the radiograph's own pixels; made when first asked for, not by two threads at once.
     """
 
     score: int | None
     shares: tuple[float, ...]
     threshold: float
     margin: float | None
-    lungs: Mask
-    disease: Mask
-    zones: Pixels
+    diseased_share: float | None
     disease_probability: float | None
     flags: tuple[str, ...]
+    masks: Masks
+
+    @property
+    def lungs(self) -> Mask:
+        """Bool [H, W] in the radiograph's own pixels."""
+        return self.masks.lungs
+
+    @property
+    def disease(self) -> Mask:
+        """Bool [H, W] in the radiograph's own pixels, within the lungs."""
+        return self.masks.disease
+
+    @property
+    def zones(self) -> Pixels:
+        """uint8 [H, W], 0 outside the lungs, 1..6 the zones in the order of ``shares``."""
+        return self.masks.zones
 
     @property
     def by_zone(self) -> dict[str, float]:
         """The shares by the patient's side: ``right_upper`` is the patient's right lung."""
         return dict(zip(ZONES, self.shares, strict=True))
-
-    @property
-    def diseased_share(self) -> float | None:
-        """Diseased area over lung area; None where no lung was found."""
-        lungs = np.count_nonzero(self.lungs)
-        return float(np.count_nonzero(self.disease) / lungs) if lungs else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,19 +214,18 @@ class Workflow:
             disease = np.zeros_like(disease)
         shares = zone_shares(cropped.pair, disease)
         margin = threshold_margin(shares, threshold)
+        pair = cropped.pair
+        lungs = cropped.lungs if self.two_lung_rule == "reference" else pair.mask(cropped.lungs.shape)
         placement = Placement(cropped.prepared.height, cropped.prepared.width, cropped.view, GRID)
-        zones = placement.zones(cropped.pair)
-        lungs = placement.mask(cropped.lungs) if self.two_lung_rule == "reference" else zones > 0
         return Analysis(
             score=severity_score(shares, threshold),
             shares=shares,
             threshold=threshold,
             margin=margin,
-            lungs=lungs,
-            disease=placement.mask(disease) & lungs,
-            zones=zones,
+            diseased_share=diseased_share(lungs, disease),
             disease_probability=label,
-            flags=cropped.prepared.flags + quality.lung_flags(cropped.pair) + quality.margin_flags(margin),
+            flags=cropped.prepared.flags + quality.lung_flags(pair) + quality.margin_flags(margin),
+            masks=PlacedMasks(placement, pair, lungs if self.two_lung_rule == "reference" else None, disease),
         )
 
 

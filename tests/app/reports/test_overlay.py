@@ -1,5 +1,6 @@
 """The overlay picture and the encoders."""
 
+from dataclasses import dataclass
 from io import BytesIO
 from math import nan
 from typing import get_args
@@ -47,12 +48,22 @@ def analysis_of(
         shares=shares,
         threshold=0.31,
         margin=None,
-        lungs=zones > 0 if lungs is None else lungs,
-        disease=np.zeros(zones.shape, np.bool_) if disease is None else disease,
-        zones=zones,
+        diseased_share=None,
         disease_probability=None,
         flags=(),
+        masks=GivenMasks(
+            zones > 0 if lungs is None else lungs,
+            np.zeros(zones.shape, np.bool_) if disease is None else disease,
+            zones,
+        ),
     )
+
+
+@dataclass
+class GivenMasks:
+    lungs: np.ndarray
+    disease: np.ndarray
+    zones: np.ndarray
 
 
 def radiograph(height: int = SIDE, width: int = SIDE) -> np.ndarray:
