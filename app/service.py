@@ -18,7 +18,7 @@ from app.logs import SERVICE_LOGGER, log_event
 from app.metrics import Metrics
 from app.settings import Settings
 from models.checkpoints import CheckpointError
-from models.cpu import limit_threads
+from models.cpu import keep_freed_memory, limit_threads
 from models.device import DeviceError, resolve_device, resolve_precision
 from models.selftest import SelfTestError, run_self_test
 from models.stage import Stage
@@ -71,6 +71,7 @@ class Service:
     def begin(self) -> None:
         """Starts loading in the background; the server answers health checks meanwhile."""
         limit_threads()
+        keep_freed_memory()
         log_event(SERVICE_LOGGER, "starting", settings=self.settings.public(), version=VERSION)
         self._starting = asyncio.get_running_loop().create_task(self._start())
         self._starting.add_done_callback(self._start_ended)

@@ -86,11 +86,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     cases = pack.split(options.split)
     results = evaluation.evaluate(lambda case: workflow.analyse(case.pixels), cases)
     lines = evaluation.figures(results)
+    if options.record:
+        _record(options, lines)
     if workflow.disease.card is not None:
         adults = pack.select(lambda case: case.is_adult_normal)
         lines += evaluation.cross_validated(workflow.disease.card.metrics, len(adults))
-    if options.record:
-        _record(options, lines)
     print(f"{len(cases)} radiographs of split '{options.split}', threshold {workflow.threshold}\n")
     print(evaluation.table(lines))
     return 0 if all(line.met for line in lines) or not options.check else 1

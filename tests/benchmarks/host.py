@@ -9,6 +9,7 @@ from statistics import median
 from app.intake import Limits, decode
 from app.reports.overlay import draw_overlay, encode_mask, encode_picture
 from app.reports.report import report_models, report_zones
+from models.cpu import limit_threads
 from models.placement import PlacedMasks
 from models.stage import Stage
 from models.weights import default_weights
@@ -25,6 +26,7 @@ UPLOADS = {
 
 def main() -> None:
     """Prints a Markdown table."""
+    limit_threads()
     lungs, disease = (Stage.load(default_weights(role), role=role) for role in ("lungs", "disease"))
     workflow = Workflow(lungs, disease)
     columns = {name: measure(workflow, make()) for name, make in UPLOADS.items()}

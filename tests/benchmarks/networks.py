@@ -7,12 +7,13 @@ a machine that changes its speed does so for both.
 import argparse
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
 import numpy as np
 
 from models.checkpoints import load_checkpoint
-from models.cpu import limit_threads
+from models.cpu import keep_freed_memory, limit_threads
 from models.device import resolve_device, resolve_precision
 from models.stage import Role, Stage
 from models.weights import default_weights
@@ -26,8 +27,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--give-back", action="store_true", help="leave the memory allocator as it is")
     options = parser.parse_args(arguments)
     limit_threads()
+    if not options.give_back:
+        keep_freed_memory()
+    with ThreadPoolExecutor(1) as device:  # as in the service: not the main thread
+        device.submit(report, options).result()
+
+
+def report(options: argparse.Namespace) -> None:
+    """The table."""
     pairs = {"folded": stages(options.device, folded=True), "plain": stages(options.device, folded=False)}
     print("| batch | radiographs a second | without folding | folding gains |")
     print("|---|---|---|---|")
