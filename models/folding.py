@@ -24,9 +24,8 @@ def fold_batch_norms(network: nn.Module, input_size: int) -> bool:
         Whether the network still answers the same; if not, it must not be used.
     """
     example = torch.rand(1, 3, input_size, input_size, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        before = _tensors(network(example))
-    for convolution, norm in _find_pairs(network, example):
+    pairs, before = _find_pairs(network, example)
+    for convolution, norm in pairs:
         conv = cast("nn.Conv2d", network.get_submodule(convolution))
         batch_norm = cast("nn.BatchNorm2d", network.get_submodule(norm))
         _replace(network, convolution, fuse_conv_bn_eval(conv, batch_norm))
@@ -36,8 +35,8 @@ def fold_batch_norms(network: nn.Module, input_size: int) -> bool:
     return all(torch.allclose(one, other, rtol=0, atol=TOLERANCE) for one, other in zip(before, after, strict=True))
 
 
-def _find_pairs(network: nn.Module, example: Tensor) -> list[tuple[str, str]]:
-    """Names of each convolution and the batch normalisation that alone reads its output."""
+def _find_pairs(network: nn.Module, example: Tensor) -> tuple[list[tuple[str, str]], tuple[Tensor, ...]]:
+    """Names of each convolution and the batch normalisation that alone reads its output, and the answer."""
     made: dict[int, tuple[str, Tensor]] = {}
     readers: dict[str, list[str]] = {}
 
@@ -55,14 +54,15 @@ def _find_pairs(network: nn.Module, example: Tensor) -> list[tuple[str, str]]:
         if isinstance(module, nn.Conv2d):
             handles.append(module.register_forward_hook(partial(remember, name)))
     with torch.inference_mode():
-        network(example)
+        answer = _tensors(network(example))
     for handle in handles:
         handle.remove()
-    return [
+    pairs = [
         (convolution, names[0])
         for convolution, names in readers.items()
         if len(names) == 1 and isinstance(network.get_submodule(names[0]), nn.BatchNorm2d)
     ]
+    return pairs, answer
 
 
 def _what_is_left(norm: nn.Module) -> nn.Module:
