@@ -12,9 +12,6 @@ BORDERLINE = "borderline"
 LOW_RESOLUTION = "low_resolution"
 LOW_CONTRAST = "low_contrast"
 
-UNSCORABLE = frozenset({LUNGS_NOT_FOUND, SINGLE_LUNG})
-"""Flags with which a radiograph has no score."""
-
 BORDERLINE_MARGIN = 0.02
 """A share this near to the threshold could fall on either side of it."""
 MIN_SIDE = 256
