@@ -66,6 +66,12 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self.device_memory = Gauge(
+            "cxr_device_memory_bytes",
+            "Memory of the GPU: held by tensors, and taken from it",
+            ("kind",),
+            registry=self.registry,
+        )
         self.dropped = Counter(
             "cxr_dropped", "Requests given up before an answer, by cause", ("cause",), registry=self.registry
         )

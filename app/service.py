@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import NoReturn
 
 import psutil
@@ -17,9 +18,10 @@ from app.intake import Limits
 from app.logs import SERVICE_LOGGER, log_event
 from app.metrics import Metrics
 from app.settings import Settings
+from models.cards import Role
 from models.checkpoints import CheckpointError
 from models.cpu import keep_freed_memory, limit_threads
-from models.device import DeviceError, resolve_device, resolve_precision
+from models.device import DeviceError, memory_readers, resolve_device, resolve_precision
 from models.selftest import SelfTestError, run_self_test
 from models.stage import Stage
 from models.weights import default_weights
@@ -102,26 +104,32 @@ class Service:
 
     async def _start(self) -> None:
         try:
-            workflow = await asyncio.to_thread(self._load)
+            workflow, sizes = await asyncio.to_thread(self._load)
         except STARTUP_ERRORS as error:
             self._fail("start failed", str(error))
             return
-        self._loaded = workflow, self._new_batcher(workflow)
-        self._announce(workflow)
+        self._loaded = workflow, self._new_batcher(workflow, sizes)
+        self._announce(workflow, sizes)
 
     def _start_ended(self, starting: asyncio.Task[None]) -> None:
         """A bug in the start must not leave a process that is neither ready nor dead."""
         if not starting.cancelled() and (error := starting.exception()) is not None:
             self._fail("start failed", f"{type(error).__name__}: {error}")
 
-    def _load(self) -> Workflow:
+    def _load(self) -> tuple[Workflow, dict[StageName, int]]:
+        """The workflow, ready to run, and the largest batch of each stage."""
         workflow = self._given or load_workflow(self.settings)
+        stages: dict[StageName, Stage] = {"lungs": workflow.lungs, "disease": workflow.disease}
+        sizes = {name: stage.warm_up(self.settings.max_batch_size) for name, stage in stages.items()}
         run_self_test(workflow)
-        return workflow
+        return workflow, sizes
 
-    def _new_batcher(self, workflow: Workflow) -> Batcher:
+    def _new_batcher(self, workflow: Workflow, sizes: Mapping[StageName, int]) -> Batcher:
         queues = StageQueues(self.settings.max_batch_size, self.settings.max_wait_ms / 1000)
+        for kind, read in memory_readers(workflow.lungs.device).items():
+            self.metrics.device_memory.labels(kind).set_function(read)
         for stage in STAGE_NAMES:
+            queues.shrink(stage, sizes[stage])
             self.metrics.queue_depth.labels(stage).set_function(partial(queues.depth, stage))
         loop = asyncio.get_running_loop()
 
@@ -143,7 +151,7 @@ class Service:
         log_event(SERVICE_LOGGER, event, logging.ERROR, reason=reason)
         self._on_failure()
 
-    def _announce(self, workflow: Workflow) -> None:
+    def _announce(self, workflow: Workflow, batch_sizes: Mapping[StageName, int]) -> None:
         process = psutil.Process()
         seconds = time.time() - process.create_time()
         for role, stage in (("lungs", workflow.lungs), ("disease", workflow.disease)):
@@ -158,7 +166,8 @@ class Service:
             SERVICE_LOGGER,
             "ready",
             device=str(workflow.lungs.device),
-            precision=workflow.lungs.precision,
+            precision={"lungs": workflow.lungs.precision, "disease": workflow.disease.precision},
+            batch_size=batch_sizes,
             start_seconds=round(seconds, 2),
             resident_mib=round(process.memory_info().rss / 2**20),
         )
@@ -180,11 +189,10 @@ def load_workflow(settings: Settings) -> Workflow:
         CheckpointError, DeviceError: with one line that says what is wrong.
     """
     device = resolve_device(settings.device)
-    precision = resolve_precision(settings.precision, device)
-    lungs = settings.lungs_weights or default_weights("lungs")
-    disease = settings.disease_weights or default_weights("disease")
-    return Workflow(
-        Stage.load(lungs, role="lungs", device=device, precision=precision),
-        Stage.load(disease, role="disease", device=device, precision=precision),
-        threshold=settings.threshold,
-    )
+
+    def load(role: Role, weights: Path | None) -> Stage:
+        precision = resolve_precision(settings.precision, device, role)
+        return Stage.load(weights or default_weights(role), role=role, device=device, precision=precision)
+
+    lungs, disease = load("lungs", settings.lungs_weights), load("disease", settings.disease_weights)
+    return Workflow(lungs, disease, threshold=settings.threshold)

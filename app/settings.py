@@ -17,7 +17,7 @@ class Settings(BaseSettings):
 
     device: str = Field("auto", description="auto | cpu | cuda | cuda:N; cuda without a GPU fails at start")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="number format of the networks; auto: float16 on a GPU, float32 on a CPU"
+        "auto", description="number format of the networks; auto: float32, but float16 for stage II on a GPU"
     )
     lungs_weights: Path | None = Field(None, description="stage I's weights; empty: the embedded default")
     disease_weights: Path | None = Field(None, description="stage II's weights; empty: the embedded default")

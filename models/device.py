@@ -1,10 +1,13 @@
 """Which device and number format the networks run on."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import cast, get_args
 
 import torch
 
-from models.stage import Precision
+from models.checkpoints import Role
+from models.precision import Precision
 
 
 class DeviceError(ValueError):
@@ -28,14 +31,28 @@ def resolve_device(name: str) -> torch.device:
     return torch.device("cuda", device.index or 0)
 
 
-def resolve_precision(name: str, device: torch.device) -> Precision:
-    """``auto`` as half precision on a GPU and float32 on a CPU; any other name is itself."""
+def resolve_precision(name: str, device: torch.device, role: Role) -> Precision:
+    """The number format of one stage; any name but ``auto`` is itself.
+
+    ``auto`` is float32, but on a GPU float16 for stage II. Stage I stays in float32, as one pixel more or less of its
+    mask moves the crop that stage II sees.
+    """
     if name == "auto":
-        return "float16" if device.type == "cuda" else "float32"
+        return "float16" if device.type == "cuda" and role == "disease" else "float32"
     for precision in get_args(Precision):
         if name == precision:
             return cast("Precision", precision)
     raise DeviceError(f"precision {name!r}: expected auto, float32, bfloat16 or float16")
+
+
+def memory_readers(device: torch.device) -> dict[str, Callable[[], int]]:
+    """Tell the bytes of a GPU's memory: ``allocated`` by tensors, ``reserved`` by this process. A CPU has none."""
+    if device.type != "cuda":
+        return {}
+    return {
+        "allocated": partial(torch.cuda.memory_allocated, device),
+        "reserved": partial(torch.cuda.memory_reserved, device),
+    }
 
 
 def is_out_of_memory(error: BaseException) -> bool:

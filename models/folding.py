@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from models.submodules import replace_submodule
+
 TOLERANCE = 1e-4
 """How far a probability may move; rounding alone moves it by a twentieth of this."""
 
@@ -28,8 +30,8 @@ def fold_batch_norms(network: nn.Module, input_size: int) -> bool:
     for convolution, norm in pairs:
         conv = cast("nn.Conv2d", network.get_submodule(convolution))
         batch_norm = cast("nn.BatchNorm2d", network.get_submodule(norm))
-        _replace(network, convolution, fuse_conv_bn_eval(conv, batch_norm))
-        _replace(network, norm, _what_is_left(batch_norm))
+        replace_submodule(network, convolution, fuse_conv_bn_eval(conv, batch_norm))
+        replace_submodule(network, norm, _what_is_left(batch_norm))
     with torch.inference_mode():
         after = _tensors(network(example))
     return all(torch.allclose(one, other, rtol=0, atol=TOLERANCE) for one, other in zip(before, after, strict=True))
@@ -70,11 +72,6 @@ def _what_is_left(norm: nn.Module) -> nn.Module:
     parts = [getattr(norm, name, None) for name in ("drop", "act")]
     rest = [part for part in parts if isinstance(part, nn.Module) and not isinstance(part, nn.Identity)]
     return nn.Sequential(*rest)
-
-
-def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, child = name.rpartition(".")
-    setattr(network.get_submodule(parent), child, module)
 
 
 def _tensors(answer: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:

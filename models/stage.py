@@ -1,9 +1,10 @@
 """One network on one device: resize, normalise, run."""
 
+import logging
+import threading
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -11,29 +12,56 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.checkpoints import ModelCard, load_checkpoint
+from models.checkpoints import ModelCard, Role, load_checkpoint
 from models.folding import fold_batch_norms
+from models.graphs import GraphedForward, GraphError, buckets
 from models.pixels import Pixels, ProbabilityMap
+from models.precision import DTYPES, Precision, lower_precision
+from models.transfer import CudaTransfer, HostTransfer, Prepared, Transfer, Trip
 
-Role: TypeAlias = Literal["lungs", "disease"]
-Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
-Prepared: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
-"""[h, w] or [h, w, 3] at the input size: uint8 where nothing had to be resized, else float32 in 0..1."""
+logger = logging.getLogger("cxr.stage")
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+Maps: TypeAlias = tuple[ProbabilityMap, NDArray[np.float32] | None]
+"""Maps float32 [N, h, w] of probabilities, and labels float32 [N] of the classification head or None."""
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class NotFiniteError(ArithmeticError):
+    """A network answered with something that is not a number: nothing may be concluded from it."""
+
+
+class Launched:
+    """A batch that the device works on."""
+
+    def __init__(self, trip: Trip, count: int) -> None:
+        self._trip, self._count = trip, count
+
+    def result(self) -> Maps:
+        """Waits for the batch; to be called once.
+
+        Raises:
+            NotFiniteError: a probability is NaN or infinite.
+        """
+        maps, *labels = (tensor.numpy() for tensor in self._trip.arrive())
+        maps = maps.reshape(self._count, *maps.shape[-2:])
+        # One sum is enough: what is not finite stays so in it.
+        if not np.isfinite(maps.sum()) or not all(np.isfinite(label).all() for label in labels):
+            raise NotFiniteError("the network's answer is not finite")
+        return maps, labels[0].reshape(self._count) if labels else None
 
 
 class Stage:
     """A segmentation network with what has to be done to a picture before it.
 
     Attributes:
-        network: the module, in eval mode on ``device``.
+        network: the module, in eval mode on ``device``; below float32 its parts are replaced as
+            ``models.precision`` says.
         input_size: side of the square input, pixels.
         mean, std: of each channel, on the 0..1 scale.
         device: where the network runs.
-        precision: number format of the network's arithmetic; maps are float32 always.
+        precision: number format of most of the network's arithmetic; maps are float32 always.
         card: what is known of the weights; None for a network that came without.
     """
 
@@ -51,14 +79,19 @@ class Stage:
         network: float32 [N, 3, h, w] to a map of probabilities [N, 1, h, w] or [N, h, w], or to (map, label).
         """
         self.device = torch.device(device)
-        self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)
+        network = network.eval()
+        lower_precision(network, precision, input_size)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.input_size = input_size
         self.mean = tuple(mean)
         self.std = tuple(std)
         self.precision = precision
         self.card = card
-        self._mean = torch.tensor(self.mean, device=self.device).view(1, -1, 1, 1)
-        self._std = torch.tensor(self.std, device=self.device).view(1, -1, 1, 1)
+        self._mean = torch.tensor(self.mean, device=self.device)
+        self._std = torch.tensor(self.std, device=self.device)
+        self._transfer: Transfer = CudaTransfer(self.device) if self.device.type == "cuda" else HostTransfer()
+        self._graphed = GraphedForward(self._forward)
+        self._launching = threading.Lock()
 
     @classmethod
     def load(
@@ -86,40 +119,54 @@ class Stage:
         size = (self.input_size, self.input_size)
         return np.asarray(cv2.resize(scaled, size, interpolation=cv2.INTER_CUBIC), dtype=np.float32)
 
-    def run(self, batch: Sequence[Prepared]) -> tuple[ProbabilityMap, NDArray[np.float32] | None]:
-        """Runs the network once over prepared pictures.
+    def launch(self, batch: Sequence[Prepared]) -> Launched:
+        """Sends prepared pictures through the network; on a GPU it returns before the answer is there."""
+        trip = self._transfer.begin()
+        with self._launching, torch.inference_mode():
+            pictures = trip.upload(batch)
+            with self._transfer.computing():
+                trip.download(self._graphed(self._normalised(pictures)))
+        return Launched(trip, len(batch))
 
-        Returns:
-            Maps float32 [N, h, w] of probabilities, and labels float32 [N] of the classification head or None.
-        """
-        with torch.inference_mode(), self._autocast():
-            answer = self.network(self._assemble(batch))
-        maps, labels = answer if isinstance(answer, tuple) else (answer, None)
-        maps = maps.float().reshape(len(batch), *maps.shape[-2:]).cpu().numpy()
-        return maps, None if labels is None else labels.float().reshape(len(batch)).cpu().numpy()
+    def run(self, batch: Sequence[Prepared]) -> Maps:
+        """Runs the network once over prepared pictures and waits."""
+        return self.launch(batch).result()
 
-    def predict(self, images: Pixels | Sequence[Pixels]) -> tuple[ProbabilityMap, NDArray[np.float32] | None]:
-        """Prepares and runs: uint8 [N, H, W, 3], or a list of [H, W, 3] or [H, W] of any sizes.
-
-        Returns:
-            As ``run``.
-        """
+    def predict(self, images: Pixels | Sequence[Pixels]) -> Maps:
+        """Prepares and runs: uint8 [N, H, W, 3], or a list of [H, W, 3] or [H, W] of any sizes."""
         return self.run([self.prepare(image) for image in images])
 
-    def _assemble(self, batch: Sequence[Prepared]) -> Tensor:
-        # Pictures travel to the device as they are: a quarter of the bytes where they are 8-bit.
-        tensors = [self._scaled(torch.from_numpy(image).to(self.device)) for image in batch]
-        channels = max(len(tensor) for tensor in tensors)
-        stacked = torch.stack([tensor.expand(channels, -1, -1) for tensor in tensors])
-        normalised = (stacked - self._mean) / self._std
-        return normalised.contiguous(memory_format=torch.channels_last)
+    def warm_up(self, max_batch_size: int) -> int:
+        """Makes every later batch as fast as the next: on a GPU captures the network at each bucket.
 
-    def _scaled(self, image: Tensor) -> Tensor:
-        """[3, h, w] (or [1, h, w] for gray) float32 in 0..1."""
-        chw = image.permute(2, 0, 1) if image.ndim == 3 else image[None]
-        return chw.float() / 255 if image.dtype == torch.uint8 else chw
+        A network that cannot be captured runs uncaptured. On a CPU there is nothing to do.
 
-    def _autocast(self) -> "torch.autocast | nullcontext[None]":
-        if self.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, _DTYPES[self.precision])
+        Returns:
+            The largest batch that the device's memory holds.
+        """
+        if self.device.type != "cuda":
+            return max_batch_size
+        largest = max_batch_size
+        with torch.inference_mode(), self._transfer.computing():
+            for size in reversed(buckets(max_batch_size)):
+                shape = (size, self.input_size, self.input_size, 3)
+                images = torch.zeros(shape, device=self.device).permute(0, 3, 1, 2)
+                try:
+                    self._graphed.capture(images)
+                except torch.OutOfMemoryError:
+                    largest = max(1, size // 2)
+                except GraphError as error:
+                    logger.warning("not captured: %s", error)
+                    break
+        return largest
+
+    def _normalised(self, pictures: Tensor) -> Tensor:
+        """[N, h, w, c] as uint8 or 0..1 to [N, 3, h, w], channels last."""
+        scaled = pictures.float() / 255 if pictures.dtype == torch.uint8 else pictures
+        return ((scaled - self._mean) / self._std).permute(0, 3, 1, 2)
+
+    def _forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        lowered = self.precision != "float32"
+        with torch.autocast(self.device.type, DTYPES[self.precision], enabled=lowered, cache_enabled=False):
+            answer = self.network(images)
+        return answer if isinstance(answer, tuple) else (answer,)

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from app.batching.device import DeviceThread, Observe, Run
+from app.batching.device import DeviceThread, Launch, Observe
 from app.batching.queues import Answer, StageName, StageQueues, Task
 from app.timing import Stopwatch
 from models.cpu import available_cpus
 from models.pixels import Pixels
-from models.stage import Prepared
+from models.transfer import Prepared
 from models.workflow import Analysis, Cropped, Workflow
 
 _Arguments = ParamSpec("_Arguments")
@@ -38,8 +38,8 @@ class Batcher:
         host_threads: size of the pool; None: one a core, and one more.
         """
         self._workflow, self._queues = workflow, queues
-        runs: dict[StageName, Run] = {"lungs": workflow.lungs.run, "disease": workflow.disease.run}
-        self._device = DeviceThread(queues, runs, on_lost, observe)
+        launches: dict[StageName, Launch] = {"lungs": workflow.lungs.launch, "disease": workflow.disease.launch}
+        self._device = DeviceThread(queues, launches, on_lost, observe)
         threads = host_threads or available_cpus() + 1
         self._host = ThreadPoolExecutor(threads, thread_name_prefix="host")
         self._device.start()

@@ -1,101 +1,181 @@
-"""The one thread that touches the device: takes batches, runs them, and keeps one's failure from the others."""
+"""The threads that touch the device: one sends batches to it, one takes the answers; one's failure stays its own."""
 
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 from app.batching.queues import Answer, StageName, StageQueues, Task
 from models.device import is_device_lost, is_out_of_memory
-from models.pixels import ProbabilityMap
-from models.stage import Prepared
+from models.stage import Maps
+from models.transfer import Prepared
 
 logger = logging.getLogger("cxr.device")
 
-Run: TypeAlias = Callable[[Sequence[Prepared]], tuple[ProbabilityMap, NDArray[np.float32] | None]]
-"""A stage's ``run``."""
+
+class Pending(Protocol):
+    """A batch on the device; ``models.stage.Launched``."""
+
+    def result(self) -> Maps:
+        """Waits for it; raises what the network raised."""
+
+
+Launch: TypeAlias = Callable[[Sequence[Prepared]], Pending]
+"""A stage's ``launch``."""
 Observe: TypeAlias = Callable[[StageName, Sequence[Task], float, float], None]
 """Told of each batch that ran: stage, tasks, when it began and how many seconds it took."""
+
+IN_FLIGHT = 2
+"""Batches on the device at once: while one computes, the next one's pictures are copied, so that it never idles."""
 
 
 class DeviceLost(RuntimeError):
     """The device no longer computes: the process has to end."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Flight:
+    """A batch on the device."""
+
+    stage: StageName
+    tasks: Sequence[Task]
+    started: float
+    pending: Pending
+
+
 class DeviceThread:
-    """Runs what ``StageQueues`` hands out until they are closed and empty, or the device is lost."""
+    """Runs what ``StageQueues`` hands out until they are closed and empty, or the device is lost.
+
+    On a CPU a launch returns when the arithmetic is done; on a GPU before, and a second thread waits for it.
+    """
 
     def __init__(
         self,
         queues: StageQueues,
-        runs: Mapping[StageName, Run],
+        launches: Mapping[StageName, Launch],
         on_lost: Callable[[str], None],
         observe: Observe = lambda *_: None,
     ) -> None:
         """Args:
-        on_lost: called in the device thread, once, with the reason, when it ends before its time.
+        on_lost: called in one of the threads, once, with the reason, when they end before their time.
         """
-        self._queues, self._runs = queues, runs
+        self._queues, self._launches = queues, launches
         self._on_lost, self._observe = on_lost, observe
-        self._thread = threading.Thread(target=self._loop, name="device", daemon=True)
+        self._room = threading.Semaphore(IN_FLIGHT)
+        self._flights: queue.SimpleQueue[_Flight | None] = queue.SimpleQueue()
+        self._state = threading.Lock()
+        self._running: set[Task] = set()
+        self._lost: str | None = None
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(loop,), name=name, daemon=True)
+            for name, loop in (("device", self._send), ("answers", self._receive))
+        ]
 
     def start(self) -> None:
         """Begins to take batches."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def join(self) -> None:
         """Waits until all that was queued is done; the queues must be closed."""
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _loop(self) -> None:
-        reason = "the device thread died"
-        batch: tuple[StageName, list[Task]] | None = None
+    def _guarded(self, loop: Callable[[], None]) -> None:
+        reason = "a device thread died"
         finished = False
         try:
-            while (batch := self._queues.take()) is not None:
-                self._run(*batch)
+            loop()
             finished = True
         except DeviceLost as lost:
             reason = str(lost)
         finally:
             if not finished:
-                self._give_up(reason, batch[1] if batch else [])
+                self._give_up(reason)
 
-    def _give_up(self, reason: str, running: Sequence[Task]) -> None:
-        for task in (*running, *self._queues.close()):
-            task.deliver(DeviceLost(reason))
-        self._on_lost(reason)
+    def _send(self) -> None:
+        while (batch := self._next_batch()) is not None:
+            stage, tasks = batch
+            self._begin(tasks)
+            started = time.monotonic()
+            try:
+                pending = self._launches[stage]([task.image for task in tasks])
+            except Exception as error:  # noqa: BLE001 - whatever a network raises must end at the one it belongs to
+                self._recover(stage, tasks, error)
+                continue
+            self._flights.put(_Flight(stage, tasks, started, pending))
+        self._flights.put(None)
 
-    def _run(self, stage: StageName, tasks: Sequence[Task]) -> None:
-        started = time.monotonic()
-        try:
-            maps, labels = self._runs[stage]([task.image for task in tasks])
-        except Exception as error:  # noqa: BLE001 - whatever a network raises must end at the one it belongs to
-            self._recover(stage, tasks, error)
-            return
-        seconds = time.monotonic() - started
-        self._observe(stage, tasks, started, seconds)
-        for index, task in enumerate(tasks):
-            label = None if labels is None else float(labels[index])
-            task.deliver(Answer(maps[index], label, started - task.queued, seconds))
+    def _receive(self) -> None:
+        while (flight := self._flights.get()) is not None:
+            try:
+                maps, labels = flight.pending.result()
+            except Exception as error:  # noqa: BLE001 - as above
+                self._recover(flight.stage, flight.tasks, error)
+                continue
+            self._end(flight.tasks)
+            seconds = time.monotonic() - flight.started
+            self._observe(flight.stage, flight.tasks, flight.started, seconds)
+            for index, task in enumerate(flight.tasks):
+                label = None if labels is None else float(labels[index])
+                task.deliver(Answer(maps[index], label, flight.started - task.queued, seconds))
+
+    def _next_batch(self) -> tuple[StageName, list[Task]] | None:
+        """The next one once there is room for it: taken as late as possible, a batch gathers more."""
+        self._room.acquire()
+        batch = self._queues.take()
+        if batch is None:
+            # What is still on the device may fail and come back in parts.
+            for _ in range(IN_FLIGHT - 1):
+                self._room.acquire()
+            self._room.release(IN_FLIGHT - 1)
+            batch = self._queues.take()
+        return batch
+
+    def _begin(self, tasks: Sequence[Task]) -> None:
+        with self._state:
+            self._running.update(tasks)
+            if self._lost is None:
+                return
+        _fail(tasks, self._lost)
+        raise DeviceLost(self._lost)
+
+    def _end(self, tasks: Sequence[Task]) -> None:
+        with self._state:
+            self._running.difference_update(tasks)
+        self._room.release()
+
+    def _give_up(self, reason: str) -> None:
+        with self._state:
+            first, self._lost = self._lost is None, reason
+            running, self._running = self._running, set()
+        _fail((*running, *self._queues.abort()), reason)
+        self._room.release(IN_FLIGHT)
+        self._flights.put(None)
+        if first:
+            self._on_lost(reason)
 
     def _recover(self, stage: StageName, tasks: Sequence[Task], error: Exception) -> None:
-        """Runs the batch again in smaller parts; only what fails alone fails."""
+        """Has the batch run again in smaller parts; only what fails alone fails."""
         if is_device_lost(error):
             raise DeviceLost(f"{stage}: {error}") from error
         if len(tasks) == 1:
             tasks[0].deliver(error)
-            return
-        size = 1
-        if is_out_of_memory(error):
-            size = len(tasks) // 2
-            self._queues.shrink(stage, size)
-        logger.warning("a batch of %d failed at %s, run again by %d: %s", len(tasks), stage, size, type(error).__name__)
-        for first in range(0, len(tasks), size):
-            part = [task for task in tasks[first : first + size] if not task.abandoned]
-            if part:
-                self._run(stage, part)
+        else:
+            size = 1
+            if is_out_of_memory(error):
+                size = len(tasks) // 2
+                self._queues.shrink(stage, size)
+            logger.warning(
+                "a batch of %d failed at %s, run again by %d: %s", len(tasks), stage, size, type(error).__name__
+            )
+            self._queues.put_again(stage, tasks, size)
+        self._end(tasks)
+
+
+def _fail(tasks: Sequence[Task], reason: str) -> None:
+    for task in tasks:
+        task.deliver(DeviceLost(reason))

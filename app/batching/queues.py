@@ -5,12 +5,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
+from models.cards import Role
 from models.pixels import ProbabilityMap
-from models.stage import Prepared
+from models.transfer import Prepared
 
-StageName: TypeAlias = Literal["lungs", "disease"]
+StageName: TypeAlias = Role
 STAGE_NAMES: tuple[StageName, ...] = ("lungs", "disease")
 
 
@@ -73,6 +74,7 @@ class StageQueues:
         self._changed = threading.Condition()
         self._waiting: dict[StageName, deque[Task]] = {stage: deque() for stage in STAGE_NAMES}
         self._capacity: dict[StageName, int] = dict.fromkeys(STAGE_NAMES, max_batch_size)
+        self._again: deque[tuple[StageName, list[Task]]] = deque()
         self._closed = False
 
     def put(self, task: Task) -> None:
@@ -84,11 +86,20 @@ class StageQueues:
             self._waiting[task.stage].append(task)
             self._changed.notify()
 
+    def put_again(self, stage: StageName, tasks: Sequence[Task], size: int) -> None:
+        """A batch that failed, to be taken before all else in parts of ``size`` at most."""
+        with self._changed:
+            parts = [list(tasks[first : first + size]) for first in range(0, len(tasks), size)]
+            self._again.extendleft((stage, part) for part in reversed(parts))
+            self._changed.notify()
+
     def take(self) -> tuple[StageName, list[Task]] | None:
         """Waits for work and takes the next batch; None once closed and empty."""
         with self._changed:
             while True:
                 self._drop_abandoned()
+                if self._again:
+                    return self._take_again()
                 stage = self._next_stage()
                 if stage is None:
                     if self._closed:
@@ -100,12 +111,23 @@ class StageQueues:
                     waiting = self._waiting[stage]
                     return stage, [waiting.popleft() for _ in range(min(len(waiting), self._capacity[stage]))]
 
-    def close(self) -> Sequence[Task]:
-        """Takes no more; what waits is still taken. Returns what waits."""
+    def close(self) -> None:
+        """Takes no more; what waits is still taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-            return [task for waiting in self._waiting.values() for task in waiting]
+
+    def abort(self) -> list[Task]:
+        """Takes no more and lets go of what waits, which is returned."""
+        with self._changed:
+            self._closed = True
+            left = [task for _, part in self._again for task in part]
+            left += [task for waiting in self._waiting.values() for task in waiting]
+            self._again.clear()
+            for waiting in self._waiting.values():
+                waiting.clear()
+            self._changed.notify_all()
+            return left
 
     def shrink(self, stage: StageName, size: int) -> None:
         """From now on a batch of ``stage`` has ``size`` at most."""
@@ -137,7 +159,17 @@ class StageQueues:
             return 0.0
         return waiting[0].queued + self._max_wait - self._clock()
 
+    def _take_again(self) -> tuple[StageName, list[Task]]:
+        stage, tasks = self._again.popleft()
+        size = self._capacity[stage]
+        if len(tasks) > size:
+            self._again.appendleft((stage, tasks[size:]))
+        return stage, tasks[:size]
+
     def _drop_abandoned(self) -> None:
+        if self._again:
+            parts = ((stage, [task for task in tasks if not task.abandoned]) for stage, tasks in self._again)
+            self._again = deque((stage, tasks) for stage, tasks in parts if tasks)
         for stage, waiting in self._waiting.items():
             if any(task.abandoned for task in waiting):
                 self._waiting[stage] = deque(task for task in waiting if not task.abandoned)

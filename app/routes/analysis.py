@@ -16,15 +16,15 @@ from app.admission import RETRY_AFTER
 from app.authentication import require_key
 from app.batching import DeviceLost, QueuesClosed
 from app.disconnect import while_connected
-from app.intake import Radiograph, Upload, decode, read_upload
-from app.reports import report, schema
-from app.reports.overlay import PictureFormat, draw_overlay, encode_picture
+from app.intake import Upload, decode, read_upload
+from app.reports import schema
+from app.reports.answers import Finding, overlay_png, score_json, segment_json
+from app.reports.overlay import PictureFormat
+from app.reports.report import report_models
 from app.request_id import request_id
 from app.routes.negotiation import choose_media_type
 from app.service import VERSION, Service
 from app.timing import Stopwatch
-from models.severity import MAX_SCORE
-from models.workflow import Analysis
 
 JSON, PNG = "application/json", "image/png"
 _PROBLEMS = (
@@ -73,20 +73,8 @@ router = APIRouter(tags=["analysis"], dependencies=[Depends(require_key)])
 Parameters = Annotated[AnalysisQuery, Depends()]
 
 
-@dataclass(frozen=True)
-class _Finished:
-    """An analysed radiograph on its way to the answer."""
-
-    service: Service
-    request_id: str
-    radiograph: Radiograph
-    analysis: Analysis
-    query: AnalysisQuery
-    clock: Stopwatch
-
-
-_Render: TypeAlias = Callable[[_Finished], tuple[bytes, str]]
-"""An analysed radiograph to the answer's body and media type; runs in the host pool."""
+_Render: TypeAlias = Callable[[Finding], bytes]
+"""An analysed radiograph to the answer's body; runs in the host pool."""
 
 
 @router.post(
@@ -98,7 +86,7 @@ _Render: TypeAlias = Callable[[_Finished], tuple[bytes, str]]
 async def score(request: Request, query: Parameters) -> Response:
     """The severity of one frontal chest radiograph: 0..6 affected lung zones."""
     choose_media_type(request.headers.get("accept", ""), [JSON])
-    return await _answer(request, query, _score_answer)
+    return await _answer(request, query, score_json, JSON)
 
 
 @router.post(
@@ -114,11 +102,11 @@ async def segment(
 ) -> Response:
     """Severity and masks; with `Accept: image/png` the overlay itself."""
     if choose_media_type(request.headers.get("accept", ""), [JSON, PNG]) == PNG:
-        return await _answer(request, query, _overlay_answer)
-    return await _answer(request, query, partial(_segment_answer, contours=contours))
+        return await _answer(request, query, overlay_png, PNG)
+    return await _answer(request, query, partial(segment_json, contours=contours), JSON)
 
 
-async def _answer(request: Request, query: AnalysisQuery, render: _Render) -> Response:
+async def _answer(request: Request, query: AnalysisQuery, render: _Render, media_type: str) -> Response:
     """Admits, receives, analyses and renders, all within the deadline and while the client stays."""
     service: Service = request.app.state.service
     clock = Stopwatch()
@@ -128,7 +116,7 @@ async def _answer(request: Request, query: AnalysisQuery, render: _Render) -> Re
             async with asyncio.timeout(service.settings.request_timeout_s) as deadline:
                 with clock.measure("receive"):
                     upload = await read_upload(request, service.limits.max_upload_bytes)
-                finished, (body, media_type) = await while_connected(
+                finding, body = await while_connected(
                     request, _analyse_and_render(request, service, query, clock, upload, render)
                 )
         except TimeoutError:
@@ -143,70 +131,35 @@ async def _answer(request: Request, query: AnalysisQuery, render: _Render) -> Re
         except ClientDisconnect:
             service.metrics.dropped.labels("client_gone").inc()
             raise
-    _record(request, finished)
+    _record(service, request, finding)
     return Response(body, media_type=media_type)
 
 
 async def _analyse_and_render(
     request: Request, service: Service, query: AnalysisQuery, clock: Stopwatch, upload: Upload, render: _Render
-) -> tuple[_Finished, tuple[bytes, str]]:
+) -> tuple[Finding, bytes]:
     service.metrics.upload_bytes.observe(len(upload))
     batcher = service.batcher
     radiograph = await batcher.run_timed(clock, "decode", decode, upload, service.limits)
     request.state.log["sha256"] = radiograph.sha256
     analysis = await batcher.analyse(radiograph.pixels, query.threshold, clock)
-    finished = _Finished(service, request_id(request.scope), radiograph, analysis, query, clock)
-    return finished, await batcher.run_host(render, finished)
+    overlay = query.overlay_format if query.overlay else None
+    models = report_models(service.workflow, VERSION)
+    finding = Finding(request_id(request.scope), radiograph, analysis, models, overlay, clock)
+    return finding, await batcher.run_host(render, finding)
 
 
-def _score_answer(finished: _Finished) -> tuple[bytes, str]:
-    return schema.ScoreReport(**_report_fields(finished)).model_dump_json().encode(), JSON
-
-
-def _segment_answer(finished: _Finished, contours: bool) -> tuple[bytes, str]:
-    with finished.clock.measure("render"):
-        masks = report.report_masks(finished.analysis, contours)
-    return schema.SegmentReport(**_report_fields(finished), masks=masks).model_dump_json().encode(), JSON
-
-
-def _overlay_answer(finished: _Finished) -> tuple[bytes, str]:
-    with finished.clock.measure("render"):
-        media_type, data = encode_picture(draw_overlay(finished.radiograph.pixels, finished.analysis), "png")
-    return data, media_type
-
-
-def _report_fields(finished: _Finished) -> dict[str, Any]:
-    analysis, radiograph, query = finished.analysis, finished.radiograph, finished.query
-    with finished.clock.measure("render"):
-        overlay = report.report_overlay(radiograph.pixels, analysis, query.overlay_format) if query.overlay else None
-    return {
-        "request_id": finished.request_id,
-        "score": analysis.score,
-        "max_score": MAX_SCORE,
-        "threshold": analysis.threshold,
-        "margin": report.rounded(analysis.margin),
-        "zones": report.report_zones(analysis),
-        "diseased_share": report.rounded(analysis.diseased_share),
-        "disease_probability": report.rounded(analysis.disease_probability),
-        "quality": report.report_quality(analysis),
-        "image": report.report_image(radiograph),
-        "models": report.report_models(finished.service.workflow, VERSION),
-        "overlay": overlay,
-        "timings_ms": schema.Timings(**finished.clock.milliseconds()),
-    }
-
-
-def _record(request: Request, finished: _Finished) -> None:
+def _record(service: Service, request: Request, finding: Finding) -> None:
     """What the log and the metrics keep of an answered request."""
-    analysis, metrics = finished.analysis, finished.service.metrics
+    analysis, metrics = finding.analysis, service.metrics
     request.state.log |= {
         "score": analysis.score,
         "flags": analysis.flags,
-        "timings_ms": finished.clock.milliseconds(),
+        "timings_ms": finding.clock.milliseconds(),
     }
-    finished.clock.observe(metrics)
+    finding.clock.observe(metrics)
     metrics.scores.labels("none" if analysis.score is None else str(analysis.score)).inc()
-    metrics.formats.labels(finished.radiograph.format).inc()
+    metrics.formats.labels(finding.radiograph.format).inc()
     for flag in analysis.flags:
         metrics.flags.labels(flag).inc()
     for zone, share in analysis.by_zone.items():

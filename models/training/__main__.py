@@ -12,9 +12,10 @@ from typing import TypeAlias, get_args
 import torch
 
 from models import evaluation
+from models.cards import Role
 from models.checkpoints import CheckpointError, read_card
 from models.pack import Case, Pack, PackError
-from models.stage import Role, Stage
+from models.stage import Stage
 from models.training.crossvalidation import Choice, choose, hold_out
 from models.training.encoders import StartError
 from models.training.recipes import Fitting, average, calibrate_disease, fit_disease, fit_lungs

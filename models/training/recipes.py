@@ -9,10 +9,11 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from models.cards import Role
 from models.checkpoints import ModelCard, load_checkpoint, save_checkpoint
 from models.networks import build_network
 from models.pack import Case, Pack
-from models.stage import Role, Stage
+from models.stage import Stage
 from models.training.crossvalidation import Choice
 from models.training.disease import DiseaseBatches, disease_loss
 from models.training.encoders import StartError, start_from_imagenet

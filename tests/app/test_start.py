@@ -89,16 +89,16 @@ from tests.models.test_workflow import lung_mask
 from tests.support.stubs import FixedMap, stub_workflow
 
 workflow = stub_workflow(FixedMap(lung_mask()))
-answer = workflow.disease.run
+answer = workflow.disease.launch
 runs = []
 
-def run(batch):
+def launch(batch):
     runs.append(batch)
     if len(runs) > 2:  # the self-test passes
         raise torch.AcceleratorError("an illegal memory access was encountered")
     return answer(batch)
 
-workflow.disease.run = run
+workflow.disease.launch = launch
 sys.exit(serve(Settings(), workflow))
 """
 

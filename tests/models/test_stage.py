@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.device import DeviceError, resolve_device, resolve_precision
-from models.stage import Stage
+from models.stage import NotFiniteError, Stage
 from tests.support.stubs import BrightIsDisease
 
 
@@ -55,7 +57,9 @@ def test_constructor_arguments_are_attributes() -> None:
 
 
 def test_bfloat16_stays_near_float32() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 1, 3, padding=1), nn.Sigmoid())
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=4, padding=1), nn.ReLU(), nn.Conv2d(8, 1, 3, padding=1), nn.Sigmoid()
+    )
     image = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
     exact, _ = Stage(network, input_size=64).predict([image])
     near, _ = Stage(network, input_size=64, precision="bfloat16").predict([image])
@@ -63,11 +67,34 @@ def test_bfloat16_stays_near_float32() -> None:
     np.testing.assert_allclose(near, exact, atol=0.02)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_answer_that_is_no_number_is_refused(value: float) -> None:
+    class Broken(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            answer = images[:, 0].clone()
+            answer[-1, 3, 5] = value
+            return answer
+
+    with pytest.raises(NotFiniteError):
+        Stage(Broken(), input_size=16).run([np.zeros((16, 16), np.uint8)] * 3)
+
+
+def test_threads_do_not_mix_their_pictures() -> None:
+    stage = Stage(BrightIsDisease(), input_size=32)
+    images = [np.full((32, 32), value, np.uint8) for value in range(0, 250, 10)]
+    alone = [stage.run([image])[0] for image in images]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda image: stage.run([image])[0], images * 8))
+    for answer, wanted in zip(together, alone * 8, strict=True):
+        np.testing.assert_array_equal(answer, wanted)
+
+
 def test_devices() -> None:
     assert resolve_device("cpu") == torch.device("cpu")
-    assert resolve_precision("auto", torch.device("cpu")) == "float32"
-    assert resolve_precision("auto", torch.device("cuda:0")) == "float16"
-    assert resolve_precision("bfloat16", torch.device("cpu")) == "bfloat16"
+    assert resolve_precision("auto", torch.device("cpu"), "disease") == "float32"
+    assert resolve_precision("auto", torch.device("cuda:0"), "lungs") == "float32"
+    assert resolve_precision("auto", torch.device("cuda:0"), "disease") == "float16"
+    assert resolve_precision("bfloat16", torch.device("cpu"), "lungs") == "bfloat16"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -14,13 +14,25 @@ from hypothesis import strategies as st
 
 from app.batching import Answer, Batcher, DeviceLost, QueuesClosed, StageName, StageQueues, Task
 from app.timing import Stopwatch
-from models.stage import Prepared, Stage
+from models.stage import Launched, Maps, Stage
+from models.transfer import Prepared
 from models.workflow import Analysis, Workflow
 from tests.models.test_workflow import lung_mask, radiograph
 from tests.support.stubs import BrightIsDisease, FixedMap
 
 SIZE = 128
 POISON = 255
+
+
+class LateFailure(Launched):
+    """A batch that may fail after its launch."""
+
+    def __init__(self, launched: Launched, fail: Callable[[], None]) -> None:
+        self._launched, self._fail = launched, fail
+
+    def result(self) -> Maps:
+        self._fail()
+        return self._launched.result()
 
 
 class GatedStage(Stage):
@@ -30,7 +42,7 @@ class GatedStage(Stage):
         gate: open unless the test closes it.
         entered: released once for each run that reached the gate.
         batches: size of each run, in order.
-        fail: called with the batch before it runs.
+        fail, fail_late: called with the batch before it runs, and before its answer is given, as on a GPU.
     """
 
     def __init__(self, network: torch.nn.Module, size: int) -> None:
@@ -40,13 +52,14 @@ class GatedStage(Stage):
         self.entered = threading.Semaphore(0)
         self.batches: list[int] = []
         self.fail: Callable[[Sequence[Prepared]], None] = lambda batch: None
+        self.fail_late: Callable[[Sequence[Prepared]], None] = lambda batch: None
 
-    def run(self, batch: Sequence[Prepared]) -> tuple[np.ndarray, np.ndarray | None]:
+    def launch(self, batch: Sequence[Prepared]) -> Launched:
         self.entered.release()
         assert self.gate.wait(30)
         self.batches.append(len(batch))
         self.fail(batch)
-        return super().run(batch)
+        return LateFailure(super().launch(batch), lambda: self.fail_late(batch))
 
 
 class Rig:
@@ -133,15 +146,19 @@ async def test_stage_two_goes_before_waiting_radiographs(rig: Rig) -> None:
     await rig.entered(rig.lungs)
     later = rig.request(1)
     await rig.queued("lungs", 1)
+    rig.disease.gate.clear()
     rig.queues.put(Task("disease", radiograph(SIZE, SIZE), lambda outcome: None))
     rig.lungs.gate.set()
+    await rig.entered(rig.disease)
+    await rig.queued("disease", 1)  # the blocker's own, while the first of stage II is held
+    rig.disease.gate.set()
     await asyncio.gather(blocker, later)
-    # The blocker's own stage II may go before the waiting radiograph as well.
-    assert rig.order[:2] == [("lungs", 1), ("disease", 1)]
+    assert rig.order == [("lungs", 1), ("disease", 1), ("disease", 1), ("lungs", 1), ("disease", 1)]
 
 
-async def test_only_the_poisoned_request_fails(rig: Rig) -> None:
-    rig.lungs.fail = poisoned
+@pytest.mark.parametrize("moment", ["fail", "fail_late"])
+async def test_only_the_poisoned_request_fails(rig: Rig, moment: str) -> None:
+    setattr(rig.lungs, moment, poisoned)
     rig.lungs.gate.clear()
     blocker = rig.request()
     await rig.entered(rig.lungs)
@@ -158,12 +175,13 @@ async def test_only_the_poisoned_request_fails(rig: Rig) -> None:
     assert rig.lungs.batches[:6] == [1, 4, 1, 1, 1, 1]
 
 
-async def test_out_of_memory_halves_the_batch_and_remembers(rig: Rig) -> None:
+@pytest.mark.parametrize("moment", ["fail", "fail_late"])
+async def test_out_of_memory_halves_the_batch_and_remembers(rig: Rig, moment: str) -> None:
     def small_device(batch: Sequence[Prepared]) -> None:
         if len(batch) > 3:
             raise torch.OutOfMemoryError("too much")
 
-    rig.disease.fail = small_device
+    setattr(rig.disease, moment, small_device)
     rig.lungs.gate.clear()
     blocker = rig.request()
     await rig.entered(rig.lungs)
@@ -174,16 +192,19 @@ async def test_out_of_memory_halves_the_batch_and_remembers(rig: Rig) -> None:
     for _ in range(8):
         assert isinstance(await asyncio.to_thread(outcomes.get, True, 30), Answer)
     await blocker
-    assert sorted(rig.disease.batches, reverse=True) == [8, 4, 4, 2, 2, 2, 2, 1]
+    # When the failure comes late, the next part is on its way already.
+    fours = 1 if moment == "fail" else 2
+    assert sorted(rig.disease.batches, reverse=True) == [8, *[4] * fours, 2, 2, 2, 2, 1]
     assert rig.queues.capacity("disease") == 2
     assert rig.queues.capacity("lungs") == 16
 
 
-async def test_a_lost_device_fails_all_and_says_so_once(rig: Rig) -> None:
+@pytest.mark.parametrize("moment", ["fail", "fail_late"])
+async def test_a_lost_device_fails_all_and_says_so_once(rig: Rig, moment: str) -> None:
     def broken(batch: Sequence[Prepared]) -> None:
         raise torch.AcceleratorError("an illegal memory access was encountered")
 
-    rig.disease.fail = broken
+    setattr(rig.disease, moment, broken)
     rig.disease.gate.clear()
     running = rig.request()
     await rig.entered(rig.disease)
@@ -197,6 +218,53 @@ async def test_a_lost_device_fails_all_and_says_so_once(rig: Rig) -> None:
     assert "illegal memory access" in rig.lost[0]
     with pytest.raises(QueuesClosed):
         await rig.request(2)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_dead_thread_is_a_lost_device(rig: Rig) -> None:
+    def die(batch: Sequence[Prepared]) -> None:
+        raise SystemExit("whatever ends a thread")
+
+    rig.lungs.fail_late = die
+    with pytest.raises(DeviceLost):
+        await rig.request()
+    assert len(rig.lost) == 1
+
+
+async def test_a_batch_that_fails_after_closing_still_ends() -> None:
+    rig = Rig()
+    rig.disease.fail_late = poisoned
+    rig.disease.gate.clear()
+    outcomes: queue.Queue[Answer | Exception] = queue.Queue()
+    rig.queues.put(Task("disease", radiograph(SIZE, SIZE), outcomes.put))
+    await rig.entered(rig.disease)
+    bad = np.full((SIZE, SIZE), POISON, np.uint8)
+    for image in (radiograph(SIZE, SIZE), bad, radiograph(SIZE, SIZE, 1)):
+        rig.queues.put(Task("disease", image, outcomes.put))
+    closing = asyncio.ensure_future(asyncio.to_thread(rig.batcher.close))
+    await rig.refusing()
+    rig.disease.gate.set()
+    await closing
+    ended = [outcomes.get_nowait() for _ in range(4)]
+    assert [isinstance(outcome, Answer) for outcome in ended].count(True) == 3
+    assert outcomes.empty()
+
+
+@pytest.mark.parametrize("size", [2, 3, 7, 16])
+async def test_an_answer_does_not_depend_on_its_company(rig: Rig, size: int) -> None:
+    alone = await rig.request(99)
+    rig.lungs.gate.clear()
+    blocker = rig.request()
+    await rig.entered(rig.lungs)
+    await rig.entered(rig.lungs)
+    together = [rig.request(99), *(rig.request(seed) for seed in range(1, size))]
+    await rig.queued("lungs", size)
+    rig.lungs.gate.set()
+    company = (await asyncio.gather(*together))[0]
+    await blocker
+    assert size in rig.lungs.batches
+    np.testing.assert_allclose(company.shares, alone.shares, atol=1e-3)
+    assert company.score == alone.score
 
 
 async def test_a_request_that_left_is_dropped_from_the_queue(rig: Rig) -> None:
@@ -256,7 +324,7 @@ async def _scenario(steps: Sequence[str], max_batch_size: int) -> None:
             raise torch.OutOfMemoryError("too much")
         poisoned(batch)
 
-    rig.lungs.fail = fail
+    rig.lungs.fail, rig.disease.fail_late = fail, fail
     requests: list[tuple[str, asyncio.Task[Analysis]]] = []
     for step in steps:
         if step == "request":

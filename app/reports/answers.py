@@ -1,0 +1,70 @@
+"""An analysed radiograph as the body of an answer; host work of one request, for the pool."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.intake import Radiograph
+from app.reports import report, schema
+from app.reports.overlay import PictureFormat, draw_overlay, encode_picture
+from app.timing import Stopwatch
+from models.severity import MAX_SCORE
+from models.workflow import Analysis
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """What an answer is made of.
+
+    Attributes:
+        models: which networks answered.
+        overlay: how the overlay is encoded; None: no overlay.
+        clock: of the request; drawing and encoding are added to it.
+    """
+
+    request_id: str
+    radiograph: Radiograph
+    analysis: Analysis
+    models: schema.Models
+    overlay: PictureFormat | None
+    clock: Stopwatch
+
+
+def score_json(finding: Finding) -> bytes:
+    """A ``ScoreReport``."""
+    return schema.ScoreReport(**_fields(finding)).model_dump_json().encode()
+
+
+def segment_json(finding: Finding, contours: bool) -> bytes:
+    """A ``SegmentReport``, with each mask's polygons where asked for."""
+    with finding.clock.measure("render"):
+        masks = report.report_masks(finding.analysis, contours)
+    return schema.SegmentReport(**_fields(finding), masks=masks).model_dump_json().encode()
+
+
+def overlay_png(finding: Finding) -> bytes:
+    """The overlay alone."""
+    with finding.clock.measure("render"):
+        return encode_picture(draw_overlay(finding.radiograph.pixels, finding.analysis), "png")[1]
+
+
+def _fields(finding: Finding) -> dict[str, Any]:
+    analysis, radiograph = finding.analysis, finding.radiograph
+    overlay = None
+    if finding.overlay is not None:
+        with finding.clock.measure("render"):
+            overlay = report.report_overlay(radiograph.pixels, analysis, finding.overlay)
+    return {
+        "request_id": finding.request_id,
+        "score": analysis.score,
+        "max_score": MAX_SCORE,
+        "threshold": analysis.threshold,
+        "margin": report.rounded(analysis.margin),
+        "zones": report.report_zones(analysis),
+        "diseased_share": report.rounded(analysis.diseased_share),
+        "disease_probability": report.rounded(analysis.disease_probability),
+        "quality": report.report_quality(analysis),
+        "image": report.report_image(radiograph),
+        "models": finding.models,
+        "overlay": overlay,
+        "timings_ms": schema.Timings(**finding.clock.milliseconds()),
+    }

@@ -1,0 +1,66 @@
+"""Half precision where a network bears it: the parts that do not stay in float32."""
+
+from itertools import takewhile
+from typing import Literal, TypeAlias
+
+import torch
+from segmentation_models_pytorch.decoders.manet.decoder import PABBlock
+from torch import Tensor, nn
+
+from models.submodules import replace_submodule
+
+Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Wide(nn.Module):
+    """A part that computes in float32, whatever surrounds it."""
+
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part = part.float()
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        with torch.autocast(inputs[0].device.type, enabled=False):
+            answer: Tensor = self.part(*(value.float() for value in inputs))
+            return answer
+
+
+def lower_precision(network: nn.Module, precision: Precision, input_size: int) -> None:
+    """Makes a network, in place, ready to run under autocast: convolutions and linear layers keep lowered weights.
+
+    Two kinds of part stay in float32. The first convolutions, at half the picture's side and above: they add up
+    plain gray values, so that rounded weights shift whole regions (measured: zone shares move by up to 0.04, by
+    0.004 without). And MA-Net's attention, whose products of unscaled features leave the range of float16.
+
+    Args:
+        network: in eval mode, float32; takes float32 [1, 3, input_size, input_size].
+    """
+    if precision == "float32":
+        return
+    attention = [name for name, module in network.named_modules() if isinstance(module, PABBlock)]
+    for name in (*_first_convolutions(network, input_size), *attention):
+        replace_submodule(network, name, Wide(network.get_submodule(name)))
+    wide = {id(part) for module in network.modules() if isinstance(module, Wide) for part in module.modules()}
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) and id(module) not in wide:
+            module.to(DTYPES[precision])
+
+
+def _first_convolutions(network: nn.Module, input_size: int) -> list[str]:
+    """Names of the convolutions that run before the picture's side is less than half, in order."""
+    ran: list[tuple[str, int]] = []
+    handles = [
+        module.register_forward_hook(lambda _, __, output, name=name: ran.append((name, output.shape[-1])))
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d)
+    ]
+    with torch.inference_mode():
+        network(torch.zeros(1, 3, input_size, input_size, device=_device_of(network)))
+    for handle in handles:
+        handle.remove()
+    return list(dict.fromkeys(name for name, _ in takewhile(lambda item: 2 * item[1] >= input_size, ran)))
+
+
+def _device_of(network: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))

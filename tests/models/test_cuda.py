@@ -1,0 +1,65 @@
+"""The whole workflow on a GPU against the CPU; runs wherever there is one."""
+
+import numpy as np
+import pytest
+
+from models.cards import Role
+from models.device import memory_readers, resolve_device, resolve_precision
+from models.phantom import draw_phantom
+from models.precision import Precision
+from models.selftest import run_self_test
+from models.stage import Stage
+from models.weights import default_weights
+from models.workflow import Workflow
+
+pytestmark = pytest.mark.cuda
+PICTURES = [
+    draw_phantom(side, diseased) for side, diseased in ((512, ("right_lower",)), (700, ()), (400, ("left_upper",)))
+]
+
+
+def workflow(device: str, precision: str) -> Workflow:
+    where = resolve_device(device)
+
+    def load(role: Role) -> Stage:
+        chosen: Precision = resolve_precision(precision, where, role)
+        return Stage.load(default_weights(role), role=role, device=where, precision=chosen)
+
+    return Workflow(load("lungs"), load("disease"))
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-3), ("auto", 0.01)])
+@pytest.mark.parametrize("captured", [False, True])
+def test_a_gpu_answers_as_a_cpu(precision: str, tolerance: float, captured: bool) -> None:
+    on_gpu, on_cpu = workflow("cuda", precision), workflow("cpu", "float32")
+    if captured:
+        assert on_gpu.lungs.warm_up(4) == on_gpu.disease.warm_up(4) == 4
+    run_self_test(on_gpu)
+    for gpu, cpu in zip(on_gpu.analyse_batch(PICTURES), on_cpu.analyse_batch(PICTURES), strict=True):
+        np.testing.assert_allclose(gpu.shares, cpu.shares, atol=tolerance)
+
+
+@pytest.mark.parametrize("size", [2, 3, 7, 16])
+def test_company_changes_nothing(size: int) -> None:
+    on_gpu = workflow("cuda", "auto")
+    on_gpu.lungs.warm_up(16)
+    on_gpu.disease.warm_up(16)
+    alone = on_gpu.analyse(PICTURES[0])
+    company = on_gpu.analyse_batch([PICTURES[index % len(PICTURES)] for index in range(size)])[0]
+    np.testing.assert_allclose(company.shares, alone.shares, atol=1e-3)
+
+
+def test_launches_may_be_under_way_together() -> None:
+    stage = workflow("cuda", "auto").disease
+    stage.warm_up(2)
+    batches = [[np.full((stage.input_size,) * 2, value, np.uint8)] for value in (0, 80, 160, 240)]
+    one_by_one = [stage.run(batch)[0] for batch in batches]
+    launched = [stage.launch(batch) for batch in batches]
+    for answer, wanted in zip(launched, one_by_one, strict=True):
+        np.testing.assert_allclose(answer.result()[0], wanted, atol=1e-3)
+
+
+def test_memory_is_told() -> None:
+    on_gpu = workflow("cuda", "auto")
+    read = memory_readers(on_gpu.lungs.device)
+    assert 0 < read["allocated"]() <= read["reserved"]()
