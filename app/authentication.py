@@ -14,7 +14,7 @@ _bearer = HTTPBearer(auto_error=False, description="An API key, where the operat
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same, as a header of its own")
 
 
-def require_key(
+async def require_key(
     request: Request,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     header: Annotated[str | None, Depends(_header)],

@@ -189,38 +189,44 @@ def separate_lungs(mask: Mask, rule: TwoLungRule, view: MaskView) -> LungPair:
             lungs than two.
         view: where the mask lies in stage I's picture.
     """
-    count, labels, found, middles = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    stats, centroids = np.asarray(found, np.int32), np.asarray(middles, np.float64)
+    # Not "WithStats": of hundreds of thousands of pixels it costs ten times as much as the labels alone.
+    count, found = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
+    labels = np.asarray(found, np.int32)
     if count == 3 or rule == "reference":
-        return _reference_pair(mask, stats, centroids)
-    areas = stats[1:, cv2.CC_STAT_AREA]
+        return _reference_pair(mask, labels, count)
+    areas = np.bincount(labels.ravel(), minlength=count)[1:]
     if not len(areas):
         return LungPair(None, None)
     ranked = [1 + int(index) for index in np.argsort(-areas, kind="stable")]
-    kept = [label for label in ranked[:2] if areas[label - 1] >= _FRAGMENT_SHARE * areas.max()]
+    kept = [labels == label for label in ranked[:2] if areas[label - 1] >= _FRAGMENT_SHARE * areas.max()]
     if len(kept) == 1:
-        return _split_wide(labels == kept[0], view)
-    left, right = sorted(kept, key=lambda label: float(centroids[label][0]))
-    return LungPair(cut_zones(labels == left), cut_zones(labels == right))
+        return _split_wide(kept[0], view)
+    left, right = sorted(kept, key=_middle_column)
+    return LungPair(cut_zones(left), cut_zones(right))
 
 
-def _reference_pair(mask: Mask, stats: NDArray[np.int32], centroids: NDArray[np.float64]) -> LungPair:
+def _middle_column(component: Mask) -> float:
+    """The centroid's x."""
+    columns = np.count_nonzero(component, axis=0)
+    return float(columns @ np.arange(len(columns)) / columns.sum())
+
+
+def _reference_pair(mask: Mask, labels: NDArray[np.int32], count: int) -> LungPair:
     # Labels 1 and 2, or the last there is: with one component it stands for both lungs, with none the
     # background does, and its zones are empty.
-    labels = [min(label, len(stats) - 1) for label in (1, 2)]
-    first, second = (_within_box(mask, stats[label]) for label in labels)
+    components = [labels == min(label, count - 1) for label in (1, 2)]
+    first, second = (_within_box(mask, component) for component in components)
     # The published code compares whole columns, and takes the second for the left one where they are equal.
-    if int(centroids[labels[0]][0]) < int(centroids[labels[1]][0]):
+    if int(_middle_column(components[0])) < int(_middle_column(components[1])):
         return LungPair(cut_zones(first), cut_zones(second))
     return LungPair(cut_zones(second), cut_zones(first))
 
 
-def _within_box(mask: Mask, stats: NDArray[np.int32]) -> Mask:
+def _within_box(mask: Mask, component: Mask) -> Mask:
     """All of the mask that lies in a component's bounding box, other components' pixels too: as published."""
-    x, y, width, height = (int(value) for value in stats[:4])
     lung = np.zeros_like(mask)
-    within = Box(x, y, x + width, y + height).slices
-    lung[within] = mask[within]
+    if box := lungs_box(component):
+        lung[box.slices] = mask[box.slices]
     return lung
 
 

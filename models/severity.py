@@ -31,11 +31,12 @@ def zone_shares(lungs: LungPair, disease: Mask) -> tuple[float, ...]:
 def _lung_shares(lung: Lung | None, disease: Mask) -> tuple[float, ...]:
     if lung is None:
         return (nan, nan, nan)
-    area = np.count_nonzero(lung.mask, axis=1)
-    diseased = np.count_nonzero(lung.mask & disease, axis=1)
-    return tuple(
-        float(diseased[rows].sum() / whole) if (whole := int(area[rows].sum())) else 0.0 for rows in lung.zones
-    )
+    return tuple(_share(lung.mask[rows], disease[rows]) for rows in lung.zones)
+
+
+def _share(zone: Mask, disease: Mask) -> float:
+    area = np.count_nonzero(zone)
+    return np.count_nonzero(zone & disease) / area if area else 0.0
 
 
 def severity_score(shares: Sequence[float], threshold: float) -> int | None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 from app.batching.device import DeviceThread, Launch, Observe
 from app.batching.queues import Answer, StageName, StageQueues, Task
@@ -12,8 +12,8 @@ from models.cpu import available_cpus
 from models.pixels import Pixels
 from models.transfer import Prepared
 from models.workflow import Analysis, Cropped, Workflow
+from models.workflow import Prepared as Radiograph
 
-_Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 
@@ -30,66 +30,66 @@ class Batcher:
         queues: StageQueues,
         on_lost: Callable[[str], None],
         observe: Observe = lambda *_: None,
-        host_threads: int | None = None,
     ) -> None:
         """Args:
         on_lost: called in the device thread when the device is lost; the process should end.
         observe: told of each batch.
-        host_threads: size of the pool; None: one a core, and one more.
         """
         self._workflow, self._queues = workflow, queues
         launches: dict[StageName, Launch] = {"lungs": workflow.lungs.launch, "disease": workflow.disease.launch}
         self._device = DeviceThread(queues, launches, on_lost, observe)
-        threads = host_threads or available_cpus() + 1
-        self._host = ThreadPoolExecutor(threads, thread_name_prefix="host")
+        self._host = ThreadPoolExecutor(available_cpus() + 1, thread_name_prefix="host")
         self._device.start()
 
-    async def run_host(
-        self, function: Callable[_Arguments, _Result], *arguments: _Arguments.args, **named: _Arguments.kwargs
-    ) -> _Result:
-        """Host work of one request in the pool."""
-        return await asyncio.get_running_loop().run_in_executor(self._host, lambda: function(*arguments, **named))
-
-    async def run_timed(
+    async def analyse(
         self,
+        read: Callable[[], Pixels],
+        finish: Callable[[Analysis], _Result],
+        threshold: float | None,
         clock: Stopwatch,
-        stage: str,
-        function: Callable[_Arguments, _Result],
-        *arguments: _Arguments.args,
-        **named: _Arguments.kwargs,
     ) -> _Result:
-        """Host work in the pool, its time without the wait for a thread added to ``stage``."""
+        """One radiograph through both stages; cancelling it drops it when its next batch forms.
 
-        def timed() -> _Result:
-            with clock.measure(stage):
-                return function(*arguments, **named)
-
-        return await self.run_host(timed)
-
-    async def analyse(self, pixels: Pixels, threshold: float | None, clock: Stopwatch) -> Analysis:
-        """One radiograph, uint8 [H, W], through both stages; cancelling it drops it when its next batch forms.
+        Args:
+            read: in the pool, gives the radiograph, uint8 [H, W].
+            finish: in the pool, makes of the analysis what is returned.
 
         Raises:
             DeviceLost: the device failed for good.
             QueuesClosed: the service is ending.
         """
         workflow = self._workflow
-        prepared = await self.run_timed(clock, "prepare", workflow.prepare, pixels)
-        lungs = await self._run_stage("lungs", prepared.picture, clock)
+
+        # Three visits to the pool, no more: each passes through the loop, and costs as much as a small picture.
+        def before() -> Radiograph:
+            pixels = read()
+            with clock.measure("prepare"):
+                return workflow.prepare(pixels)
 
         def between() -> tuple[Cropped, Prepared]:
-            cropped = workflow.crop_lungs(prepared, lungs.map)
-            return cropped, workflow.disease.prepare(cropped.image)
+            with clock.measure("between"):
+                cropped = workflow.crop_lungs(prepared, lungs.map)
+                return cropped, workflow.disease.prepare(cropped.image)
 
-        cropped, image = await self.run_timed(clock, "between", between)
+        def after() -> _Result:
+            with clock.measure("score"):
+                analysis = workflow.conclude(cropped, disease.map, disease.label, threshold)
+            return finish(analysis)
+
+        prepared = await self._run_host(before)
+        lungs = await self._run_stage("lungs", prepared.picture, clock)
+        cropped, image = await self._run_host(between)
         disease = await self._run_stage("disease", image, clock)
-        return await self.run_timed(clock, "score", workflow.conclude, cropped, disease.map, disease.label, threshold)
+        return await self._run_host(after)
 
     def close(self) -> None:
         """Ends the threads once all that was queued is done; no analysis may be under way any more."""
         self._queues.close()
         self._device.join()
         self._host.shutdown()
+
+    async def _run_host(self, function: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._host, function)
 
     async def _run_stage(self, stage: StageName, image: Prepared, clock: Stopwatch) -> Answer:
         loop = asyncio.get_running_loop()

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from math import isnan
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
@@ -16,7 +16,7 @@ from app.admission import RETRY_AFTER
 from app.authentication import require_key
 from app.batching import DeviceLost, QueuesClosed
 from app.disconnect import while_connected
-from app.intake import Upload, decode, read_upload
+from app.intake import Radiograph, Upload, decode, read_upload
 from app.reports import schema
 from app.reports.answers import Finding, overlay_png, score_json, segment_json
 from app.reports.overlay import PictureFormat
@@ -25,6 +25,8 @@ from app.request_id import request_id
 from app.routes.negotiation import choose_media_type
 from app.service import VERSION, Service
 from app.timing import Stopwatch
+from models.pixels import Pixels
+from models.workflow import Analysis
 
 JSON, PNG = "application/json", "image/png"
 _PROBLEMS = (
@@ -58,20 +60,23 @@ _PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class AnalysisQuery:
+class ScoreQuery(BaseModel):
     """The query parameters that both routes take."""
 
-    overlay: Annotated[bool, Query(description="draw the overlay")] = True
-    overlay_format: Annotated[PictureFormat, Query(description="how it is encoded")] = "jpeg"
-    threshold: Annotated[
-        float | None, Query(ge=0, le=1, description="a zone counts when its diseased share is over it")
-    ] = None
+    overlay: bool = Field(True, description="draw the overlay")
+    overlay_format: PictureFormat = Field("jpeg", description="how it is encoded")
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="a zone counts when its diseased share is over it; empty: the card's"
+    )
+
+
+class SegmentQuery(ScoreQuery):
+    """And what only masks have."""
+
+    contours: bool = Field(False, description="add each mask's polygons")
 
 
 router = APIRouter(tags=["analysis"], dependencies=[Depends(require_key)])
-Parameters = Annotated[AnalysisQuery, Depends()]
-
 
 _Render: TypeAlias = Callable[[Finding], bytes]
 """An analysed radiograph to the answer's body; runs in the host pool."""
@@ -83,7 +88,7 @@ _Render: TypeAlias = Callable[[Finding], bytes]
     responses=_PROBLEM_RESPONSES,
     openapi_extra={"requestBody": _BODY},
 )
-async def score(request: Request, query: Parameters) -> Response:
+async def score(request: Request, query: Annotated[ScoreQuery, Query()]) -> Response:
     """The severity of one frontal chest radiograph: 0..6 affected lung zones."""
     choose_media_type(request.headers.get("accept", ""), [JSON])
     return await _answer(request, query, score_json, JSON)
@@ -95,18 +100,14 @@ async def score(request: Request, query: Parameters) -> Response:
     responses={**_PROBLEM_RESPONSES, 200: {"content": {PNG: {"schema": _BINARY}}}},
     openapi_extra={"requestBody": _BODY},
 )
-async def segment(
-    request: Request,
-    query: Parameters,
-    contours: Annotated[bool, Query(description="add each mask's polygons")] = False,
-) -> Response:
+async def segment(request: Request, query: Annotated[SegmentQuery, Query()]) -> Response:
     """Severity and masks; with `Accept: image/png` the overlay itself."""
     if choose_media_type(request.headers.get("accept", ""), [JSON, PNG]) == PNG:
         return await _answer(request, query, overlay_png, PNG)
-    return await _answer(request, query, partial(segment_json, contours=contours), JSON)
+    return await _answer(request, query, partial(segment_json, contours=query.contours), JSON)
 
 
-async def _answer(request: Request, query: AnalysisQuery, render: _Render, media_type: str) -> Response:
+async def _answer(request: Request, query: ScoreQuery, render: _Render, media_type: str) -> Response:
     """Admits, receives, analyses and renders, all within the deadline and while the client stays."""
     service: Service = request.app.state.service
     clock = Stopwatch()
@@ -136,17 +137,26 @@ async def _answer(request: Request, query: AnalysisQuery, render: _Render, media
 
 
 async def _analyse_and_render(
-    request: Request, service: Service, query: AnalysisQuery, clock: Stopwatch, upload: Upload, render: _Render
+    request: Request, service: Service, query: ScoreQuery, clock: Stopwatch, upload: Upload, render: _Render
 ) -> tuple[Finding, bytes]:
     service.metrics.upload_bytes.observe(len(upload))
-    batcher = service.batcher
-    radiograph = await batcher.run_timed(clock, "decode", decode, upload, service.limits)
-    request.state.log["sha256"] = radiograph.sha256
-    analysis = await batcher.analyse(radiograph.pixels, query.threshold, clock)
+    workflow, state = service.workflow, request.state
     overlay = query.overlay_format if query.overlay else None
-    models = report_models(service.workflow, VERSION)
-    finding = Finding(request_id(request.scope), radiograph, analysis, models, overlay, clock)
-    return finding, await batcher.run_host(render, finding)
+    radiograph: Radiograph
+
+    def read() -> Pixels:
+        nonlocal radiograph
+        with clock.measure("decode"):
+            radiograph = decode(upload, service.limits)
+        state.log["sha256"] = radiograph.sha256
+        return radiograph.pixels
+
+    def finish(analysis: Analysis) -> tuple[Finding, bytes]:
+        models = report_models(workflow, VERSION)
+        finding = Finding(request_id(request.scope), radiograph, analysis, models, overlay, clock)
+        return finding, render(finding)
+
+    return await service.batcher.analyse(read, finish, query.threshold, clock)
 
 
 def _record(service: Service, request: Request, finding: Finding) -> None:
