@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CXR_DATA ?= ../shared/cxr
 
-.PHONY: serve test lint types check evaluate examples lock clean
+.PHONY: serve test lint types check evaluate bench examples lock clean
 
 serve: $(VENV)/serve.stamp
 	$(BIN)/python -m app
@@ -26,6 +26,10 @@ check: lint types test
 evaluate: $(VENV)/dev.stamp
 	$(BIN)/python -m models.training evaluate --data $(CXR_DATA) --split val --check
 
+# Speed, beside the networks alone, the published way of working and other frameworks; an hour and a half on two cores.
+bench: $(VENV)/bench.stamp
+	$(BIN)/python -m tests.benchmarks $(BENCH)
+
 # The self-test's known answer, the OpenAPI examples and the README's pictures: after the weights changed.
 examples: $(VENV)/dev.stamp
 	$(BIN)/python docs/record.py
@@ -43,6 +47,11 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/serve.stamp
+
+$(VENV)/bench.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	touch $@ $(VENV)/dev.stamp $(VENV)/serve.stamp
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -25,6 +25,24 @@ def deep_png(height: int, width: int) -> bytes:
     return _encoded(".png", deep, cv2.IMWRITE_PNG_COMPRESSION, 6)
 
 
+def bodies(kind: str) -> list[bytes]:
+    """``mixed``: sizes and formats as they come; ``jpeg``: 1024 x 1024; ``tiny``: 64 x 64, next to nothing to do."""
+    if kind == "tiny":
+        return [png(64, 64)]
+    if kind == "jpeg":
+        return [jpeg(1024, 1024)]
+    return [
+        jpeg(1024, 1024),
+        png(512, 512),
+        jpeg(2048, 1792),
+        png(1200, 1000),
+        jpeg(1024, 1024),
+        deep_png(2500, 2048),
+        jpeg(800, 700),
+        jpeg(3000, 3000),
+    ]
+
+
 def _phantom(height: int, width: int) -> np.ndarray:
     return cv2.resize(draw_phantom(1024, HAZE), (width, height), interpolation=cv2.INTER_LINEAR)
 

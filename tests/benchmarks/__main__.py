@@ -1,0 +1,162 @@
+"""``make bench``: the service beside its limits and beside what a user would pick instead: one run, table and plot.
+
+Every figure is the median of interleaved rounds: within a round each server in turn meets the same load. What has been
+measured is kept in ``results.json`` after each step, so that a run that was cut off still shows.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from models.cpu import available_cpus
+from models.device import resolve_device
+from tests.benchmarks.plot import draw
+from tests.benchmarks.servers import OURS, SERVERS, Server, running
+from tests.benchmarks.tables import render
+
+SECTIONS = ("limit", "pipeline", "host", "embedded", "published", "steady")
+CLIENTS = (1, 4, 16, 64)
+COMPARED = (1, 16, 64)
+NEEDED = {"LitServe": "litserve", "mosec": "mosec", "BentoML": "bentoml"}
+STEADY_SECONDS = 600.0
+
+
+class Results:
+    """Every measurement of a run, kept on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = folder / "results.json"
+        self.rows: list[dict[str, Any]] = json.loads(self._file.read_text()) if self._file.is_file() else []
+
+    def add(self, section: str, **row: object) -> None:
+        """One measurement."""
+        self.rows.append({"section": section, **row})
+        self._file.write_text(json.dumps(self.rows, indent=1))
+        print(f"{time.strftime('%H:%M:%S')} {section} {row}", file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures, prints the table, draws the plot; 1 where a bar is missed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each load, beyond its first answers")
+    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--servers", nargs="+", choices=SERVERS, default=list(SERVERS))
+    parser.add_argument("--max-batch", type=int, default=16)
+    parser.add_argument("--steady-seconds", type=float, default=STEADY_SECONDS)
+    parser.add_argument("--published-clients", type=int, nargs="+", default=COMPARED)
+    parser.add_argument("--folder", type=Path, default=Path("build/bench"), help="earlier results there are added to")
+    parser.add_argument("--render-only", action="store_true")
+    options = parser.parse_args(arguments)
+    results = Results(options.folder)
+    if not options.render_only:
+        results.add("machine", cores=available_cpus(), device=str(resolve_device("auto")), processor=_processor())
+        for number in range(options.rounds):
+            _round(options, results, number)
+        if "steady" in options.sections:
+            steady(options, results)
+    table, met = render(results.rows)
+    (options.folder / "table.md").write_text(table)
+    draw(results.rows, options.folder / "bench.png")
+    print(table)
+    return 0 if met else 1
+
+
+def _round(options: argparse.Namespace, results: Results, number: int) -> None:
+    for kind in ("embedded", "published"):
+        if "limit" in options.sections:
+            for limit in _python("tests.benchmarks.networks", "--workflow", kind, "--json", "--rounds", "3"):
+                results.add("limit", round=number, kind=kind, **limit)
+        if "pipeline" in options.sections:
+            found = _python("tests.benchmarks.pipeline", "--workflow", kind, "--json")
+            results.add("pipeline", round=number, kind=kind, **found)
+    if "host" in options.sections:
+        for name in _available(options.servers):
+            with running(name, "free", options.max_batch) as server:
+                for uploads, overlay in (("tiny", False), ("mixed", True)):
+                    load = Load(server, uploads, 16, options.seconds / 2, overlay)
+                    results.add("host", round=number, server=name, uploads=uploads, **load.run())
+    for kind, clients in (("embedded", CLIENTS), ("published", tuple(options.published_clients))):
+        if kind in options.sections:
+            for name in _available(options.servers):
+                with running(name, kind, options.max_batch) as server:
+                    for count in clients if name == OURS else (c for c in clients if c in COMPARED):
+                        load = Load(server, "mixed", count, options.seconds)
+                        results.add(kind, round=number, server=name, **load.run())
+
+
+def steady(options: argparse.Namespace, results: Results) -> None:
+    """Ten minutes at 16 clients: memory in the third minute and in the last."""
+    with running(OURS, "embedded", options.max_batch) as server:
+        load = Load(server, "mixed", 16, options.steady_seconds)
+        memory = load.run_watched()
+        results.add("steady", seconds=options.steady_seconds, resident_mib=memory, **load.found)
+
+
+class Load:
+    """One load on one server, made by a generator in a process of its own."""
+
+    def __init__(self, server: Server, uploads: str, clients: int, seconds: float, overlay: bool = True) -> None:
+        self._server = server
+        self._command = [
+            *(sys.executable, "-m", "tests.benchmarks.load", "--port", str(server.port), "--uploads", uploads),
+            *("--path", server.paths[overlay], "--clients", str(clients), "--seconds", str(seconds)),
+        ]
+        self.found: dict[str, Any] = {}
+
+    def run(self) -> dict[str, Any]:
+        """The generator's report, with the server's CPU milliseconds an answer and its mean batch."""
+        for _ in self._samples(every=None):
+            pass
+        return self.found
+
+    def run_watched(self, every: float = 10.0) -> list[tuple[float, float]]:
+        """The same; returns (seconds since the start, resident MiB) now and then."""
+        return list(self._samples(every))
+
+    def _samples(self, every: float | None) -> Iterator[tuple[float, float]]:
+        server = self._server
+        batches = server.batches()
+        cpu, started = server.cpu_seconds(), time.monotonic()
+        process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        while True:
+            try:
+                output, _ = process.communicate(timeout=every)
+                break
+            except subprocess.TimeoutExpired:
+                yield time.monotonic() - started, server.resident_mib()
+        if process.returncode:
+            raise RuntimeError(f"the load generator ended with {process.returncode}")
+        self.found = json.loads(output)
+        all_answers = self.found.pop("all_answers")
+        self.found["server_cpu_ms"] = (server.cpu_seconds() - cpu) / all_answers * 1000
+        after = server.batches()
+        if batches and after["count"] > batches["count"]:
+            self.found["mean_batch"] = (after["sum"] - batches["sum"]) / (after["count"] - batches["count"])
+
+
+def _python(module: str, *arguments: str) -> Any:
+    output = subprocess.run([sys.executable, "-m", module, *arguments], check=True, capture_output=True, text=True)
+    return json.loads(output.stdout)
+
+
+def _available(names: Sequence[str]) -> list[str]:
+    """Those whose framework is installed."""
+    return [name for name in names if name not in NEEDED or find_spec(NEEDED[name])]
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

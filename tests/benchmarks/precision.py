@@ -1,0 +1,74 @@
+"""``python -m tests.benchmarks.precision``: what half precision does to shares and scores, on a radiograph pack.
+
+On a GPU its own arithmetic is measured; on a CPU its libraries', which round the same way (float16 is slow there).
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from models.cards import Role
+from models.cpu import keep_freed_memory, limit_threads
+from models.device import resolve_device
+from models.pack import Pack
+from models.precision import Precision
+from models.stage import Stage
+from models.weights import default_weights
+from models.workflow import Analysis, Workflow
+
+TOLERANCE = 0.01
+PAIRS: tuple[tuple[Precision, Precision], ...] = (
+    ("float32", "float16"),
+    ("float16", "float16"),
+    ("float32", "bfloat16"),
+    ("bfloat16", "bfloat16"),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Prints a Markdown table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.precision", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--batch", type=int, default=8)
+    options = parser.parse_args(arguments)
+    limit_threads()
+    keep_freed_memory()
+    pictures = [case.pixels for case in Pack(options.data).cases if case.split == options.split]
+
+    def analyses(lungs: Precision, disease: Precision) -> list[Analysis]:
+        workflow = build(options.device, lungs, disease)
+        starts = range(0, len(pictures), options.batch)
+        return [found for first in starts for found in workflow.analyse_batch(pictures[first : first + options.batch])]
+
+    exact = analyses("float32", "float32")
+    print(f"{len(pictures)} radiographs against float32")
+    print("| stage I | stage II | share moves: mean | 95 % | most | scores that change | of these not borderline |")
+    print("|---|---|---|---|---|---|---|")
+    for lungs, disease in PAIRS:
+        print(f"| {lungs} | {disease} | {compare(exact, analyses(lungs, disease))} |")
+
+
+def build(device: str, lungs: Precision, disease: Precision) -> Workflow:
+    """The embedded default."""
+
+    def load(role: Role, precision: Precision) -> Stage:
+        return Stage.load(default_weights(role), role=role, device=resolve_device(device), precision=precision)
+
+    return Workflow(load("lungs", lungs), load("disease", disease))
+
+
+def compare(exact: Sequence[Analysis], lowered: Sequence[Analysis]) -> str:
+    """The table's cells."""
+    moves = np.array([np.nanmax(np.abs(np.subtract(a.shares, b.shares))) for a, b in zip(exact, lowered, strict=True)])
+    changed = [a for a, b in zip(exact, lowered, strict=True) if a.score != b.score]
+    clear = sum("borderline" not in analysis.flags for analysis in changed)
+    figures = f"{moves.mean():.4f} | {np.quantile(moves, 0.95):.4f} | {moves.max():.4f}"
+    return f"{figures} | {len(changed)} | {clear}"
+
+
+if __name__ == "__main__":
+    main()
