@@ -24,6 +24,8 @@ from tests.benchmarks.tables import render
 SECTIONS = ("limit", "pipeline", "host", "embedded", "published", "steady")
 CLIENTS = (1, 4, 16, 64)
 COMPARED = (1, 16, 64)
+LIMITS = {"embedded": (1, 2, 4, 8, 16), "published": (1, 4)}
+"""Batch sizes of which the networks are measured alone; the published pair's larger ones take minutes on a CPU."""
 NEEDED = {"LitServe": "litserve", "mosec": "mosec", "BentoML": "bentoml"}
 STEADY_SECONDS = 600.0
 
@@ -71,9 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _round(options: argparse.Namespace, results: Results, number: int) -> None:
-    for kind in ("embedded", "published"):
+    for kind, sizes in LIMITS.items():
         if "limit" in options.sections:
-            for limit in _python("tests.benchmarks.networks", "--workflow", kind, "--json", "--rounds", "3"):
+            arguments = ("--workflow", kind, "--json", "--rounds", "3", "--batches", *map(str, sizes))
+            for limit in _python("tests.benchmarks.networks", *arguments):
                 results.add("limit", round=number, kind=kind, **limit)
         if "pipeline" in options.sections:
             found = _python("tests.benchmarks.pipeline", "--workflow", kind, "--json")
