@@ -7,6 +7,7 @@ import numpy as np
 
 from models.phantom import draw_phantom
 from models.pixels import Pixels
+from models.stage import NotFiniteError
 from models.workflow import Analysis, Workflow
 
 KNOWN = Path(__file__).parent / "weights" / "self_test.json"
@@ -33,8 +34,11 @@ def run_self_test(workflow: Workflow) -> Analysis:
     """
     picture = draw_test_picture()
     for stage in (workflow.lungs, workflow.disease):
-        maps, _ = stage.predict([picture])
-        if not (np.isfinite(maps).all() and maps.min() >= 0 and maps.max() <= 1):
+        try:
+            maps, _ = stage.predict([picture])
+        except NotFiniteError as error:
+            raise SelfTestError(f"self-test: expected probabilities: {error}") from error
+        if not (maps.min() >= 0 and maps.max() <= 1):
             raise SelfTestError(f"self-test: expected probabilities, found {maps.min()} to {maps.max()}")
     analysis = workflow.analyse(picture)
     known = known_shares(workflow)

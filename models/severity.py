@@ -36,7 +36,7 @@ def _lung_shares(lung: Lung | None, disease: Mask) -> tuple[float, ...]:
 
 def _share(zone: Mask, disease: Mask) -> float:
     area = np.count_nonzero(zone)
-    return np.count_nonzero(zone & disease) / area if area else 0.0
+    return float(np.count_nonzero(zone & disease) / area) if area else 0.0
 
 
 def severity_score(shares: Sequence[float], threshold: float) -> int | None:
