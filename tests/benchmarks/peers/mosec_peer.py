@@ -37,13 +37,17 @@ class _Step(Worker):  # type: ignore[misc]
         return unpack(data)
 
 
-class Decode(_Step):
-    """An upload to its radiograph, decoded, and what stage I takes."""
+class _HostStep(_Step):
+    """A process that does host work only."""
 
     def __init__(self) -> None:
         super().__init__()
         spare_threads()
         self._host = Host(build_outline(Options.inherited().kind))
+
+
+class Decode(_HostStep):
+    """An upload to its radiograph, decoded, and what stage I takes."""
 
     def deserialize(self, data: bytes) -> bytes:
         return data
@@ -65,16 +69,11 @@ class Infer(_Step):
         return list(zip(radiographs, self._networks.analyse(prepared), strict=True))
 
 
-class Render(_Step):
+class Render(_HostStep):
     """The answer with its overlay."""
 
     resp_mime_type = JSON
     overlay = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        spare_threads()
-        self._host = Host(build_outline(Options.inherited().kind))
 
     def serialize(self, data: bytes) -> bytes:
         return data
