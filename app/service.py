@@ -4,10 +4,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import psutil
 
@@ -21,7 +22,7 @@ from app.settings import Settings
 from models.cards import Role
 from models.checkpoints import CheckpointError
 from models.cpu import keep_freed_memory, limit_threads
-from models.device import DeviceError, memory_readers, resolve_device, resolve_precision
+from models.device import DeviceError, default_batch_size, memory_readers, resolve_device, resolve_precision
 from models.selftest import SelfTestError, run_self_test
 from models.stage import Stage
 from models.weights import default_weights
@@ -29,6 +30,8 @@ from models.workflow import Workflow
 
 VERSION = version("cxr-severity")
 MIN_SIDE = 64
+
+_Result = TypeVar("_Result")
 
 STARTUP_ERRORS = (CheckpointError, DeviceError, SelfTestError)
 
@@ -104,12 +107,20 @@ class Service:
 
     async def _start(self) -> None:
         try:
-            workflow, sizes = await asyncio.to_thread(self._load)
+            workflow, sizes = await self._run_once(self._load)
         except STARTUP_ERRORS as error:
             self._fail("start failed", str(error))
             return
         self._loaded = workflow, self._new_batcher(workflow, sizes)
         self._announce(workflow, sizes)
+
+    async def _run_once(self, function: Callable[[], _Result]) -> _Result:
+        """In a thread that ends with it: one that stays would keep a team of OpenMP's (``models.waiting``)."""
+        pool = ThreadPoolExecutor(1, thread_name_prefix="start")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, function)
+        finally:
+            pool.shutdown(wait=False)
 
     def _start_ended(self, starting: asyncio.Task[None]) -> None:
         """A bug in the start must not leave a process that is neither ready nor dead."""
@@ -120,12 +131,13 @@ class Service:
         """The workflow, ready to run, and the largest batch of each stage."""
         workflow = self._given or load_workflow(self.settings)
         stages: dict[StageName, Stage] = {"lungs": workflow.lungs, "disease": workflow.disease}
-        sizes = {name: stage.warm_up(self.settings.max_batch_size) for name, stage in stages.items()}
+        wanted = self.settings.max_batch_size or default_batch_size(workflow.lungs.device)
+        sizes = {name: stage.warm_up(wanted) for name, stage in stages.items()}
         run_self_test(workflow)
         return workflow, sizes
 
     def _new_batcher(self, workflow: Workflow, sizes: Mapping[StageName, int]) -> Batcher:
-        queues = StageQueues(self.settings.max_batch_size, self.settings.max_wait_ms / 1000)
+        queues = StageQueues(max(sizes.values()), self.settings.max_wait_ms / 1000)
         for kind, read in memory_readers(workflow.lungs.device).items():
             self.metrics.device_memory.labels(kind).set_function(read)
         for stage in STAGE_NAMES:

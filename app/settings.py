@@ -22,7 +22,9 @@ class Settings(BaseSettings):
     lungs_weights: Path | None = Field(None, description="stage I's weights; empty: the embedded default")
     disease_weights: Path | None = Field(None, description="stage II's weights; empty: the embedded default")
     threshold: float | None = Field(None, ge=0, le=1, description="a share over it counts; empty: the card's")
-    max_batch_size: int = Field(16, ge=1, description="most radiographs that share one run of a network")
+    max_batch_size: int | None = Field(
+        None, ge=1, description="most radiographs that share one run of a network; empty: 16 on a GPU, 4 on a CPU"
+    )
     max_wait_ms: float = Field(
         0.0, ge=0, description="how long an idle device waits for a batch to fill, from its first arrival"
     )

@@ -45,6 +45,11 @@ def resolve_precision(name: str, device: torch.device, role: Role) -> Precision:
     raise DeviceError(f"precision {name!r}: expected auto, float32, bfloat16 or float16")
 
 
+def default_batch_size(device: torch.device) -> int:
+    """Above it a larger batch gains no speed, and those in it wait the longer for each other."""
+    return 16 if device.type == "cuda" else 4
+
+
 def memory_readers(device: torch.device) -> dict[str, Callable[[], int]]:
     """Tell the bytes of a GPU's memory: ``allocated`` by tensors, ``reserved`` by this process. A CPU has none."""
     if device.type != "cuda":

@@ -148,15 +148,15 @@ class Stage:
         """
         if self.device.type != "cuda":
             return max_batch_size
-        largest = max_batch_size
+        largest, sizes = max_batch_size, buckets(max_batch_size)
         with torch.inference_mode(), self._transfer.computing():
-            for size in reversed(buckets(max_batch_size)):
-                shape = (size, self.input_size, self.input_size, 3)
+            for place in reversed(range(len(sizes))):
+                shape = (sizes[place], self.input_size, self.input_size, 3)
                 images = torch.zeros(shape, device=self.device).permute(0, 3, 1, 2)
                 try:
                     self._graphed.capture(images)
                 except torch.OutOfMemoryError:
-                    largest = max(1, size // 2)
+                    largest = sizes[max(place - 1, 0)]
                 except GraphError as error:
                     logger.warning("not captured: %s", error)
                     break

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from app.batching.device import DeviceThread, Launch, Observe
@@ -11,6 +12,7 @@ from app.timing import Stopwatch
 from models.cpu import available_cpus
 from models.pixels import Pixels
 from models.transfer import Prepared
+from models.waiting import ShortWaits
 from models.workflow import Analysis, Cropped, Workflow
 from models.workflow import Prepared as Radiograph
 
@@ -21,7 +23,7 @@ class Batcher:
     """Runs analyses for the event loop without ever blocking it.
 
     Three kinds of thread: the loop, which only passes things on; a bounded pool for the host work, which is a
-    request's own, so its errors are its own; one device thread, which alone touches the device.
+    request's own, so its errors are its own; and those of ``DeviceThread``, which alone touch the device.
     """
 
     def __init__(
@@ -39,6 +41,8 @@ class Batcher:
         launches: dict[StageName, Launch] = {"lungs": workflow.lungs.launch, "disease": workflow.disease.launch}
         self._device = DeviceThread(queues, launches, on_lost, observe)
         self._host = ThreadPoolExecutor(available_cpus() + 1, thread_name_prefix="host")
+        self._under_way = 0
+        self._short_waits = ShortWaits() if workflow.lungs.device.type == "cpu" else None
         self._device.start()
 
     async def analyse(
@@ -76,11 +80,15 @@ class Batcher:
                 analysis = workflow.conclude(cropped, disease.map, disease.label, threshold)
             return finish(analysis)
 
-        prepared = await self._run_host(before)
-        lungs = await self._run_stage("lungs", prepared.picture, clock)
-        cropped, image = await self._run_host(between)
-        disease = await self._run_stage("disease", image, clock)
-        return await self._run_host(after)
+        self._under_way += 1
+        try:
+            prepared = await self._run_host(before)
+            lungs = await self._run_stage("lungs", prepared.picture, clock)
+            cropped, image = await self._run_host(between)
+            disease = await self._run_stage("disease", image, clock)
+            return await self._run_host(after)
+        finally:
+            self._under_way -= 1
 
     def close(self) -> None:
         """Ends the threads once all that was queued is done; no analysis may be under way any more."""
@@ -89,6 +97,9 @@ class Batcher:
         self._host.shutdown()
 
     async def _run_host(self, function: Callable[[], _Result]) -> _Result:
+        # A lone request's host work never runs beside a network.
+        if self._short_waits is not None and self._under_way > 1:
+            function = partial(_beside_networks, self._short_waits, function)
         return await asyncio.get_running_loop().run_in_executor(self._host, function)
 
     async def _run_stage(self, stage: StageName, image: Prepared, clock: Stopwatch) -> Answer:
@@ -108,6 +119,11 @@ class Batcher:
         clock.queue += answer.waited
         clock.stages[stage] += answer.ran
         return answer
+
+
+def _beside_networks(short_waits: ShortWaits, function: Callable[[], _Result]) -> _Result:
+    with short_waits.held():
+        return function()
 
 
 def _settle(future: asyncio.Future[Answer], outcome: Answer | Exception) -> None:

@@ -36,7 +36,7 @@ class Task:
     """One picture's turn on one stage.
 
     Attributes:
-        deliver: called in the device thread with the answer or the error; only the first call counts.
+        deliver: called in a thread of the device's with the answer or the error; only the first call counts.
         abandoned: set by the requester when nobody waits any more; read when a batch forms.
     """
 

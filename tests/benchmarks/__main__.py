@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from models.cpu import available_cpus
-from models.device import resolve_device
+from models.device import default_batch_size, resolve_device
 from tests.benchmarks.plot import draw
 from tests.benchmarks.servers import OURS, SERVERS, Server, running
 from tests.benchmarks.tables import render
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="of each load, beyond its first answers")
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--servers", nargs="+", choices=SERVERS, default=list(SERVERS))
-    parser.add_argument("--max-batch", type=int, default=16)
+    parser.add_argument("--max-batch", type=int, default=default_batch_size(resolve_device("auto")))
     parser.add_argument("--steady-seconds", type=float, default=STEADY_SECONDS)
     parser.add_argument("--published-clients", type=int, nargs="+", default=COMPARED)
     parser.add_argument("--folder", type=Path, default=Path("build/bench"), help="earlier results there are added to")

@@ -79,7 +79,7 @@ class Server:
 
 
 @contextmanager
-def running(name: str, workflow: str, max_batch: int = 16) -> Iterator[Server]:
+def running(name: str, workflow: str, max_batch: int) -> Iterator[Server]:
     """Starts a server of ``SERVERS``, waits until it is ready, and ends it with all that it started.
 
     Raises:

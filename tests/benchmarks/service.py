@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.service", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--workflow", choices=KINDS, default="embedded")
-    parser.add_argument("--max-batch", type=int, default=16)
+    parser.add_argument("--max-batch", type=int)
     options = parser.parse_args(arguments)
     settings = Settings(
         port=options.port,

@@ -3,8 +3,8 @@
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from app.batching import Answer, Batcher, DeviceLost, QueuesClosed, StageName, S
 from app.timing import Stopwatch
 from models.stage import Launched, Maps, Stage
 from models.transfer import Prepared
+from models.waiting import ShortWaits
 from models.workflow import Analysis, Workflow
 from tests.models.test_workflow import lung_mask, radiograph
 from tests.support.stubs import BrightIsDisease, FixedMap
@@ -89,6 +90,12 @@ class Rig:
         """Until so many wait for a stage."""
         async with asyncio.timeout(30):
             while self.queues.depth(stage) != count:
+                await asyncio.sleep(0.001)
+
+    async def told_of_loss(self) -> None:
+        """Until the device's loss is known: its requests hear of it first."""
+        async with asyncio.timeout(30):
+            while not self.lost:
                 await asyncio.sleep(0.001)
 
     async def refusing(self) -> None:
@@ -214,6 +221,7 @@ async def test_a_lost_device_fails_all_and_says_so_once(rig: Rig, moment: str) -
     for request in (running, waiting):
         with pytest.raises(DeviceLost):
             await request
+    await rig.told_of_loss()
     assert len(rig.lost) == 1
     assert "illegal memory access" in rig.lost[0]
     with pytest.raises(QueuesClosed):
@@ -228,7 +236,25 @@ async def test_a_dead_thread_is_a_lost_device(rig: Rig) -> None:
     rig.lungs.fail_late = die
     with pytest.raises(DeviceLost):
         await rig.request()
+    await rig.told_of_loss()
     assert len(rig.lost) == 1
+
+
+async def test_waits_are_short_while_host_work_runs_beside_another_request(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[bool] = []
+
+    @contextmanager
+    def watched(_: ShortWaits) -> Iterator[None]:
+        held.append(True)
+        yield
+
+    monkeypatch.setattr(ShortWaits, "held", watched)
+    await rig.request()
+    assert not held
+    await asyncio.gather(rig.request(), rig.request(1))
+    assert held
 
 
 async def test_a_batch_that_fails_after_closing_still_ends() -> None:

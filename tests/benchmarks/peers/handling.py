@@ -15,6 +15,7 @@ from app.service import MIN_SIDE, VERSION
 from app.settings import Settings
 from app.timing import Stopwatch
 from models.cpu import available_cpus
+from models.device import default_batch_size, resolve_device
 from models.pixels import ProbabilityMap
 from models.transfer import Prepared as Picture
 from models.workflow import Analysis, Cropped, Prepared, Workflow
@@ -24,7 +25,7 @@ HOST = "127.0.0.1"
 JSON = "application/json"
 TIMEOUT_SECONDS = 300
 """For a request: many clients before slow networks wait long."""
-MAX_BATCH = 16
+MAX_BATCH = default_batch_size(resolve_device("auto"))
 
 _KIND_VARIABLE, _BATCH_VARIABLE = "CXR_PEER_WORKFLOW", "CXR_PEER_MAX_BATCH"
 
