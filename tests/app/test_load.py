@@ -113,7 +113,7 @@ def test_over_the_limit_is_refused_before_the_body_and_health_answers(phantom_pn
 
 
 def test_concurrent_requests_share_batches(phantom_png: bytes) -> None:
-    with gated() as live:
+    with gated(max_batch_size=8) as live:
         live.lungs.gate.clear()
         answers = [live.post(phantom_png)]
         live.entered()
