@@ -37,6 +37,7 @@ examples: $(VENV)/dev.stamp
 # constraints.txt from what is installed: after dependencies in pyproject.toml changed.
 lock: $(VENV)/dev.stamp
 	$(BIN)/pip freeze --exclude-editable | grep -v '^pip==\|^setuptools==' > constraints.txt
+	docker/lock.sh $(BIN)
 
 $(VENV)/serve.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -10,8 +10,10 @@ from types import FrameType
 import uvicorn
 from pydantic import ValidationError
 
+from app import environment as environment  # first: it is read while torch is loaded
 from app.logs import log_config
 from app.main import create_app
+from app.protocol import BoundedProtocol
 from app.service import Service
 from app.settings import Settings
 from models.workflow import Workflow
@@ -63,6 +65,7 @@ def serve(settings: Settings, workflow: Workflow | None = None) -> int:
             app,
             host=settings.host,
             port=settings.port,
+            http=BoundedProtocol,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -1,6 +1,5 @@
-"""API keys: any one of those in the settings, as ``Authorization: Bearer`` or ``X-API-Key``."""
+"""Who may ask: any key whose hash is in the settings, as ``Authorization: Bearer`` or ``X-API-Key``."""
 
-from secrets import compare_digest
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -8,26 +7,32 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
 from app.errors import Unauthorised
+from app.keys import is_among
 from app.service import Service
 
 _bearer = HTTPBearer(auto_error=False, description="An API key, where the operator has set any")
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same, as a header of its own")
 
 
-async def require_key(
-    request: Request,
+async def _offered(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     header: Annotated[str | None, Depends(_header)],
-) -> None:
-    """Lets a request pass that carries a key, or any where no keys are set.
+) -> str:
+    return bearer.credentials if bearer else header or ""
 
-    Raises:
-        Unauthorised: no key, or not one of ours.
-    """
+
+async def require_key(request: Request, offered: Annotated[str, Depends(_offered)]) -> None:
+    """Lets an analysis pass that carries a key, or any where no keys are set; raises Unauthorised."""
     service: Service = request.app.state.service
-    keys = service.settings.api_keys
-    offered = bearer.credentials if bearer else header or ""
-    # Every key is compared, so that the time taken tells nothing of which one was near.
-    matches = [compare_digest(offered.encode(), key.get_secret_value().encode()) for key in keys]
-    if keys and not any(matches):
-        raise Unauthorised("This service needs an API key", {"WWW-Authenticate": "Bearer"})
+    _check(offered, service.settings.api_keys)
+
+
+async def require_operations_key(request: Request, offered: Annotated[str, Depends(_offered)]) -> None:
+    """The same for what operators read, which has keys of its own."""
+    service: Service = request.app.state.service
+    _check(offered, service.settings.operations_keys)
+
+
+def _check(offered: str, hashes: tuple[str, ...]) -> None:
+    if hashes and not is_among(offered, hashes):
+        raise Unauthorised("This needs an API key", {"WWW-Authenticate": "Bearer"})

@@ -40,6 +40,10 @@ class InvalidParameter(Problem):
     status, code, title = 400, "invalid_parameter", "A parameter is not valid"
 
 
+class InvalidRequest(Problem):
+    status, code, title = 400, "invalid_request", "Not an HTTP request"
+
+
 class Unauthorised(Problem):
     status, code, title = 401, "unauthorised", "Authentication needed"
 
@@ -78,6 +82,10 @@ class ImageTooSmall(Problem):
 
 class UnsupportedDicom(Problem):
     status, code, title = 422, "unsupported_dicom", "Not a DICOM object this service reads"
+
+
+class HeadersTooLarge(Problem):
+    status, code, title = 431, "headers_too_large", "The request's headers are too large"
 
 
 class Internal(Problem):

@@ -4,13 +4,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
 from app.context import RequestContext
 from app.openapi import add_examples
 from app.problem_responses import add_problem_handlers
 from app.reports.schema import NOTICE
-from app.routes import analysis, operations
+from app.request_id import REQUEST_ID_HEADER
+from app.routes import analysis, documentation, operations
+from app.security_headers import SecurityHeaders
 from app.service import VERSION, Service
 from app.settings import Settings
 from models.workflow import Workflow
@@ -47,12 +50,30 @@ def create_app(
         version=VERSION,
         description=_DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
+        static_url=documentation.STATIC,
     )
     app.state.service = service
-    app.add_middleware(RequestContext, metrics=service.metrics)
+    _add_middleware(app, service)
     add_problem_handlers(app)
     app.include_router(analysis.router)
+    app.include_router(operations.health)
     app.include_router(operations.router)
+    app.include_router(documentation.router)
     add_examples(app)
     return app
+
+
+def _add_middleware(app: FastAPI, service: Service) -> None:
+    """The last one added is the outermost."""
+    app.add_middleware(RequestContext, metrics=service.metrics)
+    if service.settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=service.settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", REQUEST_ID_HEADER],
+            expose_headers=["Retry-After", REQUEST_ID_HEADER],
+        )
+    app.add_middleware(SecurityHeaders)

@@ -15,16 +15,21 @@ CLIENT_GONE = 499
 MEDIA_TYPE = "application/problem+json"
 
 
-def problem_response(request: Request, problem: Problem) -> Response:
-    """The answer to a request that ran into ``problem``."""
-    report = ProblemReport(
+def problem_report(problem: Problem, request_id: str) -> ProblemReport:
+    """``problem`` as RFC 9457 has it."""
+    return ProblemReport(
         type=f"urn:cxr:problem:{problem.code}",
         title=problem.title,
         status=problem.status,
         detail=problem.detail,
         code=problem.code,
-        request_id=request_id(request.scope),
+        request_id=request_id,
     )
+
+
+def problem_response(request: Request, problem: Problem) -> Response:
+    """The answer to a request that ran into ``problem``."""
+    report = problem_report(problem, request_id(request.scope))
     request.scope["state"]["problem"] = problem.code
     return Response(report.model_dump_json(), problem.status, problem.headers, MEDIA_TYPE)
 

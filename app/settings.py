@@ -2,12 +2,16 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.keys import is_hash
+
 MEBIBYTE = 1024 * 1024
+Words: TypeAlias = Annotated[tuple[str, ...], NoDecode]
+"""A comma-separated list in the environment."""
 
 
 class Settings(BaseSettings):
@@ -32,8 +36,14 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(30.0, gt=0, description="from the first byte to the answer; then 504")
     max_upload_mb: float = Field(32.0, gt=0, description="largest upload, MiB")
     max_pixels: int = Field(50_000_000, ge=4096, description="largest radiograph, pixels; checked before decoding")
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        (), description="comma-separated keys, one of which each analysis must carry; empty: open"
+    api_keys: Words = Field(
+        (), description="SHA-256 of the keys of which each analysis must carry one, comma-separated; empty: open"
+    )
+    operations_keys: Words = Field(
+        (), description="the same for /metrics and /models, which have keys of their own; empty: open"
+    )
+    cors_origins: Words = Field(
+        (), description="origins, comma-separated, whose pages may ask from a browser; empty: none but our own"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     host: str = "127.0.0.1"
@@ -51,11 +61,28 @@ class Settings(BaseSettings):
     def _in_capitals(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "operations_keys", "cors_origins", mode="before")
     @classmethod
-    def _split_keys(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         if isinstance(value, str):
-            return tuple(key.strip() for key in value.split(",") if key.strip())
+            return tuple(word.strip() for word in value.split(",") if word.strip())
+        return value
+
+    @field_validator("api_keys", "operations_keys")
+    @classmethod
+    def _hashed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        # The message must not repeat the value: it may be the key itself.
+        if not all(map(is_hash, value)):
+            raise ValueError(
+                "expected SHA-256 hashes of keys, 64 hexadecimal digits each (python -m app.keys makes both)"
+            )
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"https?://[^/*\s]+", origin) for origin in value):
+            raise ValueError("expected origins such as https://viewer.example, each by its name")
         return value
 
     @property
@@ -63,6 +90,6 @@ class Settings(BaseSettings):
         return int(self.max_upload_mb * MEBIBYTE)
 
     def public(self) -> dict[str, object]:
-        """All settings for the log, without secrets."""
-        shown = self.model_dump(mode="json", exclude={"api_keys"})
-        return {**shown, "api_keys": len(self.api_keys)}
+        """All settings for the log; of keys their number."""
+        shown = self.model_dump(mode="json")
+        return {**shown, "api_keys": len(self.api_keys), "operations_keys": len(self.operations_keys)}

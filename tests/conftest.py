@@ -1,5 +1,11 @@
+from collections.abc import Iterator
+
+import cv2
 import pytest
 import torch
+
+from models.phantom import draw_phantom
+from tests.app.server import Server, running
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -8,3 +14,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("cuda"):
             item.add_marker(pytest.mark.skip(reason="no NVIDIA GPU"))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The service with the embedded default."""
+    with running(tmp_path_factory.mktemp("service")) as ready:
+        yield ready
+
+
+@pytest.fixture(scope="session")
+def phantom_png() -> bytes:
+    """The phantom radiograph as an upload."""
+    done, data = cv2.imencode(".png", draw_phantom(512))
+    assert done
+    return data.tobytes()

@@ -2,17 +2,20 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from app.errors import Internal, NotReady, Problem
+from app.authentication import require_operations_key
+from app.errors import Internal, NotReady, Problem, Unauthorised
 from app.reports.schema import NOTICE, ProblemReport
 from app.service import VERSION, Service
 from models.stage import Stage
 
-router = APIRouter(tags=["operations"])
+health = APIRouter(tags=["operations"])
+"""Always open: who asks is an orchestrator's probe, and one word tells nothing."""
+router = APIRouter(tags=["operations"], dependencies=[Depends(require_operations_key)])
 
 
 class Health(BaseModel):
@@ -46,7 +49,7 @@ def _may_answer(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     return {problem.status: {"model": ProblemReport, "description": problem.title} for problem in problems}
 
 
-@router.get("/health/live", responses=_may_answer(Internal))
+@health.get("/health/live", responses=_may_answer(Internal))
 async def live(request: Request) -> Health:
     """Whether the process works at all; answers while the networks load."""
     service: Service = request.app.state.service
@@ -55,7 +58,7 @@ async def live(request: Request) -> Health:
     return Health(status="live")
 
 
-@router.get("/health/ready", responses=_may_answer(NotReady))
+@health.get("/health/ready", responses=_may_answer(NotReady))
 async def ready(request: Request) -> Health:
     """Whether radiographs are taken: both stages loaded, run once and self-tested, and not draining."""
     service: Service = request.app.state.service
@@ -63,14 +66,18 @@ async def ready(request: Request) -> Health:
     return Health(status="ready")
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}, **_may_answer(Unauthorised)},
+)
 async def metrics(request: Request) -> Response:
     """Prometheus metrics."""
     service: Service = request.app.state.service
     return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/models", responses=_may_answer(NotReady))
+@router.get("/models", responses=_may_answer(Unauthorised, NotReady))
 async def models(request: Request) -> ModelsReport:
     """The loaded networks with their cards."""
     service: Service = request.app.state.service

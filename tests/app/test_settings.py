@@ -1,6 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
+from app.keys import hash_key
 from app.settings import Settings
 
 
@@ -24,11 +25,27 @@ def test_an_empty_value_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.api_keys == ()
 
 
-def test_keys_are_parted_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = read(monkeypatch, CXR_API_KEYS=" one-key ,another-key,")
-    assert [key.get_secret_value() for key in settings.api_keys] == ["one-key", "another-key"]
-    assert settings.public()["api_keys"] == 2
-    assert "one-key" not in f"{settings!r} {settings.public()}"
+def test_hashes_of_keys_are_parted_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = hash_key("one-key"), hash_key("another-key")
+    settings = read(monkeypatch, CXR_API_KEYS=f" {one} ,{other},", CXR_OPERATIONS_KEYS=other)
+    assert settings.api_keys == (one, other)
+    assert settings.operations_keys == (other,)
+    assert (settings.public()["api_keys"], settings.public()["operations_keys"]) == (2, 1)
+    assert one not in str(settings.public())
+
+
+@pytest.mark.parametrize("name", ["CXR_API_KEYS", "CXR_OPERATIONS_KEYS"])
+def test_a_key_in_place_of_its_hash_is_refused_without_repeating_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        read(monkeypatch, **{name: f"{hash_key('one-key')},a-key-as-it-is"})
+    (fault,) = refused.value.errors()
+    assert "SHA-256" in fault["msg"]
+    assert "a-key-as-it-is" not in fault["msg"]
+
+
+def test_origins_are_parted(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read(monkeypatch, CXR_CORS_ORIGINS="https://viewer.example, http://localhost:3000")
+    assert settings.cors_origins == ("https://viewer.example", "http://localhost:3000")
 
 
 @pytest.mark.parametrize(
@@ -41,6 +58,8 @@ def test_keys_are_parted_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> Non
         ("CXR_REQUEST_TIMEOUT_S", "0"),
         ("CXR_PORT", "70000"),
         ("CXR_LOG_LEVEL", "loud"),
+        ("CXR_CORS_ORIGINS", "*"),
+        ("CXR_CORS_ORIGINS", "https://viewer.example/page"),
     ],
 )
 def test_what_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import torch
 
+from app.keys import hash_key
 from tests.app.server import running, start
 from tests.app.test_http import assert_problem
 
@@ -54,7 +55,8 @@ def test_cuda_without_a_gpu_ends_the_process(tmp_path: Path) -> None:
 
 
 def test_keys_limits_and_a_shutdown_in_order(tmp_path: Path, phantom_png: bytes) -> None:
-    (tmp_path / ".env").write_text("CXR_API_KEYS=first-key, second-key\nCXR_MAX_UPLOAD_MB=0.5\n")
+    hashes = f"{hash_key('first-key')}, {hash_key('second-key')}"
+    (tmp_path / ".env").write_text(f"CXR_API_KEYS={hashes}\nCXR_MAX_UPLOAD_MB=0.5\n")
     with running(tmp_path) as server:
         refused = server.client.post("/score", content=phantom_png)
         assert_problem(refused, 401, "unauthorised")
@@ -74,8 +76,8 @@ def test_keys_limits_and_a_shutdown_in_order(tmp_path: Path, phantom_png: bytes)
         with suppress(httpx.WriteError):
             assert_problem(server.client.post("/score", content=chunks(), headers=key), 413, "upload_too_large")
         log = server.log.read_text()
-        assert "first-key" not in log
-        assert "second-key" not in log
+        for secret in ("first-key", "second-key", hash_key("first-key")):
+            assert secret not in log
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(timeout=30) == 0
     assert "stopped" in [line["message"] for line in server.log_lines()]

@@ -1,0 +1,128 @@
+"""HTTP on one connection: uvicorn's protocol with bounds on what a client may send unanswered, and on its patience."""
+
+import asyncio
+from http import HTTPStatus
+from typing import ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.errors import HeadersTooLarge, InvalidRequest, Problem
+from app.problem_responses import MEDIA_TYPE, problem_report
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+"""Request line and headers together."""
+HEAD_SECONDS: Final = 10.0
+"""From the connection, or from a request's first byte, to the end of its headers."""
+STALLED_SECONDS: Final = 30.0
+"""How long a client may leave an answer unread."""
+
+
+class _TooLarge(ValueError):
+    """Raised into the parser, which then gives up the connection."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Closes connections that send no complete head, or do not read their answer, in time; refuses giant heads.
+
+    Uvicorn has a limit for neither, and a connection costs a descriptor and its buffers for as long as it stays.
+    """
+
+    head_seconds: ClassVar[float] = HEAD_SECONDS
+    stalled_seconds: ClassVar[float] = STALLED_SECONDS
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _stalled_timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+    _unended_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_arrived()
+        self._unset_stalled()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        awaited = self._head_timer is not None
+        super().data_received(data)
+        if awaited and self._head_timer is not None:
+            # A header that does not end is not handed out by the parser, which keeps it.
+            self._unended_bytes += len(data)
+            if self._unended_bytes > MAX_HEAD_BYTES:
+                self._refuse(_headers_too_large())
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._head_timer is None:
+            self._await_head()
+        self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._head_arrived()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is not HTTP, answered as every other problem."""
+        self._refuse(_headers_too_large() if self._head_bytes > MAX_HEAD_BYTES else InvalidRequest(msg))
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stalled_timer is None:
+            self._stalled_timer = self.loop.call_later(self.stalled_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._unset_stalled()
+        super().resume_writing()
+
+    def _await_head(self) -> None:
+        self._unended_bytes = 0
+        self._head_timer = self.loop.call_later(self.head_seconds, self._head_overdue)
+
+    def _head_arrived(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_overdue(self) -> None:
+        self._head_timer = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            # A request is still being answered on this connection; the next one's head waits for it.
+            self._await_head()
+        elif not self.transport.is_closing():
+            self.transport.close()
+
+    def _unset_stalled(self) -> None:
+        if self._stalled_timer is not None:
+            self._stalled_timer.cancel()
+            self._stalled_timer = None
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise _TooLarge
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answers and closes; nothing of the request reaches the application, so it has no id."""
+        if self.transport.is_closing():
+            return
+        body = problem_report(problem, request_id="").model_dump_json().encode()
+        head = (
+            f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\n"
+            f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+
+def _headers_too_large() -> HeadersTooLarge:
+    return HeadersTooLarge(f"Expected {MAX_HEAD_BYTES} bytes of headers at most")

@@ -1,0 +1,123 @@
+"""``python docker/audit.py``: what the images ship, held against the package index it comes from.
+
+For each locked package of ``docker/requirements-*.txt``: the index still has it, under the same SHA-256, and has not
+withdrawn it (PEP 691); its advisories, where the index serves them; its licence, where the package is installed here. The
+report counts packages without advisories: of those nothing is known, which is not the same as nothing being there.
+"""
+
+import json
+import re
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
+from typing import Any
+
+INDEX = "https://pypi.org"
+TIMEOUT_SECONDS = 60
+LOCKS = sorted(Path(__file__).parent.glob("requirements-*.txt"))
+
+_PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)")
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+_COPYLEFT = re.compile(r"(?<!L)GPL|GNU General Public|GNU Affero", re.IGNORECASE)
+_NOT_ON_THE_INDEX = re.compile(r"\+")
+"""Local versions (torch's CPU build) come from an index of their own."""
+
+
+@dataclass(frozen=True)
+class Locked:
+    """One package of a lock file, with the SHA-256 of the files that may be installed of it."""
+
+    lock: str
+    name: str
+    version: str
+    hashes: frozenset[str]
+
+    def __str__(self) -> str:
+        return f"{self.lock}: {self.name}=={self.version}"
+
+
+def read_lock(path: Path) -> Iterator[Locked]:
+    """The packages of a lock file; raises ValueError for a line it cannot read or a package without a hash."""
+    text = re.sub(r"\\\n\s*", " ", path.read_text(encoding="utf-8"))
+    for line in text.splitlines():
+        if not line.strip() or line.lstrip().startswith(("#", "--")):
+            continue
+        pinned, hashes = _PINNED.match(line), frozenset(_HASH.findall(line))
+        if pinned is None or not hashes:
+            raise ValueError(f"{path.name}: not pinned with a hash: {line[:80]}")
+        yield Locked(path.name, pinned[1], pinned[2], hashes)
+
+
+def faults_on_the_index(package: Locked, files: list[dict[str, Any]]) -> list[str]:
+    """What is wrong with a package, out of the index's list of its files (PEP 691)."""
+    ours = [file for file in files if file["hashes"].get("sha256") in package.hashes]
+    if not ours:
+        return [f"{package}: the index has no file of that SHA-256"]
+    withdrawn = {str(file["yanked"]) for file in ours if file.get("yanked")}
+    return [f"{package}: withdrawn ({'; '.join(sorted(withdrawn))})"] if withdrawn else []
+
+
+def licence_fault(name: str) -> str | None:
+    """Why a package must not be shipped; None where it may, or is not installed here."""
+    try:
+        known = metadata(name)
+    except PackageNotFoundError:
+        return None
+    classifiers = [line for line in known.get_all("Classifier", []) if line.startswith("License ::")]
+    stated = known.get("License-Expression") or " ".join(classifiers) or (known.get("License") or "")[:200]
+    # An exception for linking, as compilers' run-time libraries have, keeps it harmless.
+    if _COPYLEFT.search(stated) and not re.search(r"exception|Lesser|LGPL| OR ", stated):
+        return f"{name}: licence {stated!r}"
+    return None
+
+
+def fetch(url: str, accept: str) -> dict[str, Any] | None:
+    """The JSON at an address; None where there is none (404)."""
+    request = urllib.request.Request(url, headers={"Accept": accept})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return None
+        raise
+
+
+def main() -> int:
+    """Prints what was found; 1 where something is wrong."""
+    packages = [package for lock in LOCKS for package in read_lock(lock)]
+    faults, without_advisories, elsewhere = [], 0, 0
+    for package in packages:
+        if (fault := licence_fault(package.name)) is not None:
+            faults.append(fault)
+        if _NOT_ON_THE_INDEX.search(package.version):
+            elsewhere += 1
+            continue
+        page = fetch(
+            f"{INDEX}/simple/{package.name.lower().replace('_', '-').replace('.', '-')}/",
+            "application/vnd.pypi.simple.v1+json",
+        )
+        faults += faults_on_the_index(package, page["files"] if page else [])
+        about = fetch(f"{INDEX}/pypi/{package.name}/{package.version}/json", "application/json")
+        if about is None:
+            without_advisories += 1
+        else:
+            faults += [
+                f"{package}: {hole['id']}" for hole in about.get("vulnerabilities", []) if not hole.get("withdrawn")
+            ]
+    for fault in faults:
+        sys.stdout.write(f"{fault}\n")
+    sys.stdout.write(
+        f"audited {len(packages)} locked packages: {len(faults)} faults; advisories not served for {without_advisories}; "
+        f"{elsewhere} from another index, not looked up\n"
+    )
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

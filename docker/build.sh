@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Builds the image on a Debian machine without a container engine or a registry of images, as root:
+#
+#   apt-get install buildah debootstrap
+#   docker/build.sh cpu [FOLDER]     # or cuda; about 20 GB of disk for cuda
+#
+# and leaves its root file system in FOLDER (default build/image-cpu). Its size is the last line.
+#
+#   BASE        an image to start from instead of a debootstrapped Debian
+#   MIRROR      Debian mirror
+#   WHEELS      a folder of wheels that pip may take from; the locked hashes hold for them too
+#   CA_BUNDLE   certificates that pip trusts, where the way out goes through a proxy that has its own
+set -euo pipefail
+cd "$(dirname "$0")/.."
+variant=${1:?cpu or cuda}
+folder=${2:-build/image-$variant}
+mirror=${MIRROR:-http://deb.debian.org/debian}
+export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs
+
+base=${BASE:-}
+if [ -z "$base" ]; then
+    base=localhost/bookworm
+    if ! buildah inspect --type image "$base" >/dev/null 2>&1; then
+        bookworm=$(mktemp -d)
+        debootstrap --variant=minbase bookworm "$bookworm" "$mirror"
+        container=$(buildah from scratch)
+        buildah add --quiet "$container" "$bookworm" /
+        buildah commit --quiet --rm "$container" "$base"
+        rm -rf "$bookworm"
+    fi
+fi
+
+# Only for the build, and not part of the image: how this machine reaches its package index, if it has a way of its own.
+settings=$(mktemp -d)
+trap 'rm -rf "$settings"' EXIT
+volumes=(--volume "$settings/pip.conf:/etc/pip.conf:ro")
+echo "[global]" >"$settings/pip.conf"
+if [ -n "${WHEELS:-}" ]; then
+    volumes+=(--volume "$(realpath "$WHEELS"):/wheels:ro")
+    echo "find-links = /wheels" >>"$settings/pip.conf"
+fi
+if [ -n "${CA_BUNDLE:-}" ]; then
+    volumes+=(--volume "$(realpath "$CA_BUNDLE"):/ca.crt:ro")
+    echo "cert = /ca.crt" >>"$settings/pip.conf"
+fi
+
+# One layer a stage: with vfs each layer is a whole copy.
+buildah build --layers=false --format docker --file docker/Dockerfile --tag "cxr-severity:$variant" \
+    --build-arg BASE="$base" --build-arg VARIANT="$variant" "${volumes[@]}" .
+
+container=$(buildah from --pull-never "cxr-severity:$variant")
+mkdir -p "$(dirname "$folder")"
+rm -rf "$folder"
+cp --archive --reflink=auto "$(buildah mount "$container")" "$folder"
+buildah unmount "$container" >/dev/null
+buildah rm "$container" >/dev/null
+echo "$folder: $(du --summarize --block-size=MB "$folder" | cut -f1)"

@@ -1,0 +1,69 @@
+#!/bin/sh
+# Writes what depends on the environment and runs nginx in the foreground.
+#
+#   REPLICAS       host:port of each replica, separated by spaces; a name may stand for several addresses
+#   RESOLVER       a name server (in Docker 127.0.0.11): names are looked up again as replicas come and go; empty: once,
+#                  at start (needs nginx 1.27.3 or later)
+#   READ_TIMEOUT   how long a replica may take; over the service's CXR_REQUEST_TIMEOUT_S (default 35s)
+#   MAX_BODY       largest body; over CXR_MAX_UPLOAD_MB by a form's own lines (default 33m)
+#   FAIL_TIMEOUT   how long a replica that failed is left alone (default 2s)
+#   PORT, TLS_PORT where to listen (8080, 8443); with TLS_DIR/tls.crt and tls.key PORT only redirects
+#   WORK           a folder it may write to (default /tmp/gateway)
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+: "${REPLICAS:?expected host:port of each replica}"
+WORK=${WORK:-/tmp/gateway} PORT=${PORT:-8080} TLS_PORT=${TLS_PORT:-8443} TLS_DIR=${TLS_DIR:-/etc/gateway/tls}
+MAX_BODY=${MAX_BODY:-33m} FAIL_TIMEOUT=${FAIL_TIMEOUT:-2s}
+
+mkdir -p "$WORK/generated" "$WORK/temporary"
+cp "$here/nginx.conf" "$here/proxy.conf" "$WORK/"
+
+# A body that fits its buffer is not written to a file; the buffer is as large as the declared length, up to this.
+cat >"$WORK/generated/limits.conf" <<EOF
+client_max_body_size $MAX_BODY;
+client_body_buffer_size $MAX_BODY;
+proxy_read_timeout ${READ_TIMEOUT:-35s};
+${RESOLVER:+resolver $RESOLVER valid=5s ipv6=off;}
+EOF
+
+# Both have the same replicas; only the first leaves one alone that has failed.
+upstream() {
+    echo "upstream $1 {"
+    echo "    zone $1 128k;"
+    echo "    least_conn;"
+    for replica in $REPLICAS; do
+        echo "    server $replica $2${RESOLVER:+ resolve};"
+    done
+    # Shorter than the service keeps an idle connection, so that none is used that is just being closed.
+    echo "    keepalive 32;"
+    echo "    keepalive_timeout 4s;"
+    echo "}"
+}
+{
+    upstream replicas "max_fails=1 fail_timeout=$FAIL_TIMEOUT"
+    upstream any_replica "max_fails=0"
+} >"$WORK/generated/upstreams.conf"
+
+if [ -s "$TLS_DIR/tls.crt" ] && [ -s "$TLS_DIR/tls.key" ]; then
+    cat >"$WORK/generated/listen.conf" <<EOF
+listen $TLS_PORT ssl;
+ssl_certificate $TLS_DIR/tls.crt;
+ssl_certificate_key $TLS_DIR/tls.key;
+ssl_protocols TLSv1.2 TLSv1.3;
+ssl_session_cache shared:tls:4m;
+ssl_session_tickets off;
+add_header Strict-Transport-Security "max-age=31536000" always;
+EOF
+    cat >"$WORK/generated/redirect.conf" <<EOF
+server {
+    listen $PORT;
+    location = /gateway/health { access_log off; return 200 "ok\n"; }
+    location / { return 308 https://\$host:$TLS_PORT\$request_uri; }
+}
+EOF
+else
+    echo "listen $PORT;" >"$WORK/generated/listen.conf"
+    : >"$WORK/generated/redirect.conf"
+fi
+
+exec nginx -p "$WORK/" -c nginx.conf -e stderr -g 'daemon off;'

@@ -1,0 +1,200 @@
+"""Keys, headers, origins and connections that ask too much, over real HTTP."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.keys import hash_key, is_hash, new_key
+from tests.app.server import Server, running
+
+HASTY = """
+import sys
+from app.__main__ import serve
+from app.protocol import BoundedProtocol
+from app.settings import Settings
+from tests.models.test_workflow import lung_mask
+from tests.support.stubs import FixedMap, stub_workflow
+BoundedProtocol.head_seconds = 0.3
+BoundedProtocol.stalled_seconds = 0.3
+sys.exit(serve(Settings(), stub_workflow(FixedMap(lung_mask()))))
+"""
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that gives clients 0.3 s for their headers and for reading an answer."""
+    with running(tmp_path_factory.mktemp("hasty"), HASTY) as server:
+        yield server
+
+
+def connect(server: Server) -> socket.socket:
+    url = httpx.URL(server.url)
+    return socket.create_connection((url.host, url.port), timeout=30)
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    received = b""
+    while part := connection.recv(65536):
+        received += part
+    return received
+
+
+def problem_of(answer: bytes) -> dict[str, object]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"application/problem+json" in head
+    found: dict[str, object] = json.loads(body)
+    return found
+
+
+def test_a_new_key_and_its_hash_belong_together() -> None:
+    output = subprocess.run([sys.executable, "-m", "app.keys"], check=True, capture_output=True, text=True).stdout
+    key, digest = (line.split()[1] for line in output.splitlines())
+    assert hash_key(key) == digest
+    assert is_hash(digest)
+    assert not is_hash(key)
+    assert new_key() != new_key()
+
+
+def test_operations_are_closed_apart_from_analyses(tmp_path: Path, phantom_png: bytes) -> None:
+    closed = {"CXR_API_KEYS": hash_key("ris"), "CXR_OPERATIONS_KEYS": f"{hash_key('ops')},{hash_key('next')}"}
+    with running(tmp_path, HASTY, **closed) as server:
+        for path in ("/metrics", "/models"):
+            assert server.client.get(path).status_code == 401
+            assert server.client.get(path, headers={"x-api-key": "ris"}).status_code == 401
+            for key in ("ops", "next"):
+                assert server.client.get(path, headers={"authorization": f"Bearer {key}"}).status_code == 200
+        assert server.client.post("/score", content=phantom_png, headers={"x-api-key": "ops"}).status_code == 401
+        assert (
+            server.client.post("/score", content=phantom_png, headers={"x-api-key": hash_key("ris")}).status_code == 401
+        )
+        assert server.client.post("/score", content=phantom_png, headers={"x-api-key": "ris"}).status_code == 200
+        for path in ("/health/live", "/health/ready"):
+            assert server.client.get(path).status_code == 200
+
+
+def test_every_answer_has_the_security_headers_and_no_banner(hasty: Server, phantom_png: bytes) -> None:
+    answers = [
+        hasty.client.get("/health/live"),
+        hasty.client.get("/docs"),
+        hasty.client.get("/nothing-here"),
+        hasty.client.post("/score", content=phantom_png),
+        hasty.client.post("/score", content=b"not a picture"),
+    ]
+    for answer in answers:
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+        assert answer.headers["cache-control"] == "no-store"
+        assert "server" not in answer.headers
+        assert "x-powered-by" not in answer.headers
+
+
+def test_the_documentations_policy_names_its_own_script(hasty: Server) -> None:
+    page = hasty.client.get("/docs")
+    policy = page.headers["content-security-policy"]
+    assert len(re.findall(r"'sha256-[A-Za-z0-9+/=]{44}'", policy)) == page.text.count("<script>") == 1
+    assert "unsafe-inline" not in policy.split("script-src")[1].split(";")[0]
+
+
+def test_other_origins_are_closed_by_default(hasty: Server) -> None:
+    answer = hasty.client.get("/health/live", headers={"origin": "https://elsewhere.example"})
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_named_origins_may_ask(tmp_path: Path, phantom_png: bytes) -> None:
+    with running(tmp_path, HASTY, CXR_CORS_ORIGINS="https://viewer.example") as server:
+        asked = {"origin": "https://viewer.example"}
+        preflight = server.client.options(
+            "/score",
+            headers={**asked, "access-control-request-method": "POST", "access-control-request-headers": "x-api-key"},
+        )
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == "https://viewer.example"
+        answer = server.client.post("/score", content=phantom_png, headers=asked)
+        assert answer.headers["access-control-allow-origin"] == "https://viewer.example"
+        other = server.client.post("/score", content=phantom_png, headers={"origin": "https://elsewhere.example"})
+        assert "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Long: " + bytes(70_000).replace(b"\0", b"a") + b"\r\n\r\n",
+        b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
+        + b"".join(b"X-%d: %d\r\n" % (n, n) for n in range(9_000))
+        + b"\r\n",
+        b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Unended: " + b"a" * 300_000,
+    ],
+    ids=["one long header", "many headers", "long path", "a header without end"],
+)
+def test_a_giant_head_is_refused(hasty: Server, head: bytes) -> None:
+    with connect(hasty) as connection:
+        try:
+            connection.sendall(head)
+            answer = read_to_end(connection)
+        except (BrokenPipeError, ConnectionResetError):
+            # It gave up while we were still sending.
+            answer = b""
+        if answer:
+            assert answer.startswith(b"HTTP/1.1 431 ")
+            assert problem_of(answer)["code"] == "headers_too_large"
+    assert hasty.client.get("/health/live").status_code == 200
+
+
+def test_what_is_not_http_is_answered_and_closed(hasty: Server) -> None:
+    with connect(hasty) as connection:
+        connection.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n")
+        answer = read_to_end(connection)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert problem_of(answer)["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /health/live HTTP/1.1\r\nHost:"], ids=["nothing", "half a head"])
+def test_a_head_that_does_not_come_ends_the_connection(hasty: Server, sent: bytes) -> None:
+    with connect(hasty) as connection:
+        connection.sendall(sent)
+        started = time.monotonic()
+        assert read_to_end(connection) == b""
+        assert 0.2 < time.monotonic() - started < 10
+
+
+def test_a_slow_body_and_a_second_request_outlast_the_time_for_a_head(hasty: Server, phantom_png: bytes) -> None:
+    half = len(phantom_png) // 2
+    head = b"POST /score?overlay=false HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(phantom_png)
+    with connect(hasty) as connection:
+        for _ in range(2):
+            connection.sendall(head + phantom_png[:half])
+            # Longer than a head may take: nothing may come, and the connection must stay.
+            connection.settimeout(0.6)
+            with pytest.raises(TimeoutError):
+                connection.recv(1)
+            connection.settimeout(30)
+            connection.sendall(phantom_png[half:])
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_does_not_read_is_left(hasty: Server) -> None:
+    asked = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    with connect(hasty) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(asked * 20)
+        deadline = time.monotonic() + 30
+        log = []
+        while not log and time.monotonic() < deadline:
+            # The server ends the connection by a reset, which shows once we write.
+            try:
+                connection.sendall(asked)
+            except (BrokenPipeError, ConnectionResetError):
+                log.append("left")
+        assert log
+    assert hasty.client.get("/health/live").status_code == 200

@@ -1,0 +1,84 @@
+"""docker-compose.yml as the real docker-compose reads it."""
+
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from app.__main__ import DRAIN_SECONDS
+from app.settings import Settings
+from tests.app.server import ROOT
+
+COMPOSE = ROOT / "docker-compose.yml"
+PROFILES = ("cpu", "gpu")
+REPLICAS = ("service-0", "service-1", "service-cpu")
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    """The services after anchors, merges and variables are resolved."""
+    if shutil.which("docker-compose") is None:
+        pytest.skip("docker-compose is not installed")
+    profiles = [word for profile in PROFILES for word in ("--profile", profile)]
+    done = subprocess.run(
+        ["docker-compose", "--file", COMPOSE, *profiles, "config"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = yaml.safe_load(done.stdout)["services"]
+    return found
+
+
+def test_each_gpu_has_one_replica(services: dict[str, Any]) -> None:
+    devices = [
+        services[name]["deploy"]["resources"]["reservations"]["devices"][0]["device_ids"]
+        for name in REPLICAS
+        if "deploy" in services[name]
+    ]
+    assert devices == [["0"], ["1"]]
+    assert {services[name]["environment"]["CXR_DEVICE"] for name in ("service-0", "service-1")} == {"cuda"}
+    assert services["service-cpu"]["environment"]["CXR_DEVICE"] == "cpu"
+
+
+def test_replicas_can_write_nothing_and_reach_nobody(services: dict[str, Any]) -> None:
+    networks = yaml.safe_load(COMPOSE.read_text())["networks"]
+    for name in REPLICAS:
+        service = services[name]
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert "no-new-privileges:true" in service["security_opt"]
+        assert "ports" not in service
+        assert "volumes" not in service
+        assert [network for network in service["networks"] if not networks[network]["internal"]] == []
+
+
+def test_a_replica_has_the_time_it_needs_to_end(services: dict[str, Any]) -> None:
+    needed = Settings.model_fields["request_timeout_s"].default + DRAIN_SECONDS
+    for name in REPLICAS:
+        assert int(services[name]["stop_grace_period"].rstrip("s")) > needed
+
+
+def test_variables_are_settings(services: dict[str, Any]) -> None:
+    fields = {f"CXR_{name}".upper() for name in Settings.model_fields}
+    for name in REPLICAS:
+        assert set(services[name]["environment"]) <= fields
+
+
+def test_gateway_and_prometheus_know_every_replica(services: dict[str, Any]) -> None:
+    port = Settings.model_fields["port"].default
+    named = services["gateway"]["environment"]["REPLICAS"].split()
+    assert sorted(named) == sorted(f"{name}:{port}" for name in REPLICAS)
+    scraped = yaml.safe_load((ROOT / "docker" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"][0]
+    (targets,) = scraped["dns_sd_configs"]
+    assert (sorted(targets["names"]), targets["port"]) == (sorted(REPLICAS), port)
+
+
+def test_only_the_gateway_can_be_reached_from_other_machines(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        for port in service.get("ports", []):
+            assert str(port).startswith("127.0.0.1:"), name
