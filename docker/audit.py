@@ -1,8 +1,8 @@
 """``python docker/audit.py``: what the images ship, held against the package index it comes from.
 
 For each locked package of ``docker/requirements-*.txt``: the index still has it, under the same SHA-256, and has not
-withdrawn it (PEP 691); its advisories, where the index serves them; its licence, where the package is installed here. The
-report counts packages without advisories: of those nothing is known, which is not the same as nothing being there.
+withdrawn it (PEP 691); its advisories, where the index serves them; its licence, where the package is installed here.
+Packages without advisories are counted: of those nothing is known, which is not the same as nothing being there.
 """
 
 import json
@@ -113,8 +113,8 @@ def main() -> int:
     for fault in faults:
         sys.stdout.write(f"{fault}\n")
     sys.stdout.write(
-        f"audited {len(packages)} locked packages: {len(faults)} faults; advisories not served for {without_advisories}; "
-        f"{elsewhere} from another index, not looked up\n"
+        f"audited {len(packages)} locked packages: {len(faults)} faults; "
+        f"advisories not served for {without_advisories}; {elsewhere} from another index, not looked up\n"
     )
     return 1 if faults else 0
 

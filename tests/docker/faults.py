@@ -12,7 +12,7 @@ from tests.docker.load import Asked, Load, radiographs
 REPLICAS = 3
 RATE = 3.0
 """Requests a second: what the rest can carry while one is away."""
-SETTINGS = {"OMP_NUM_THREADS": "1", "CXR_REQUEST_TIMEOUT_S": "20", "CXR_MAX_IN_FLIGHT": "4"}
+SETTINGS = {"OMP_NUM_THREADS": "1", "CXR_REQUEST_TIMEOUT_S": "20", "CXR_MAX_IN_FLIGHT": "16"}
 READ_TIMEOUT = "6s"
 """Of the gateway; short, so that a frozen replica's requests are sent to another while the load goes on."""
 

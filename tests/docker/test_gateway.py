@@ -85,7 +85,8 @@ def test_with_certificates_it_speaks_tls_and_plain_http_redirects(
 ) -> None:
     tls, port = tmp_path / "tls", free_port()
     tls.mkdir()
-    made = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout tls.key -out tls.crt".split()
+    made = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    made += ["-keyout", "tls.key", "-out", "tls.crt"]
     named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
     subprocess.run(
         ["openssl", "req", *made, *named],
