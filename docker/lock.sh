@@ -3,14 +3,15 @@
 #
 #   docker/lock.sh BIN      # the folder of an environment's programs
 #
-# torch's CPU build is on an index of its own and older than the CUDA build where that index is behind: its version and its
-# SHA-256 stand here. Everything but torch and torchvision is the same in both images.
+# The CPU builds of torch and torchvision are on an index of their own: their versions and SHA-256 (for CPython 3.11 on
+# x86-64) stand here. Everything else is the same in both images.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=${1:?the folder of an environment\'s programs}
 torch_cpu=2.13.0
 torch_cpu_sha256=6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 torchvision_cpu=0.28.0
+torchvision_cpu_sha256=1dad604dfc0177ecebe0891bd9701fe2c62ec3f7819a247be541b3fb6effee99
 
 "$bin/pip" install --quiet 'uv>=0.9'
 # setuptools builds our own wheel, and torch needs it as well.
@@ -32,7 +33,8 @@ grep -v -E '^(torch|torchvision|triton|nvidia-|cuda-)' constraints.txt >"$withou
 printf 'torch==%s\ntorchvision==%s\n' "$torch_cpu" "$torchvision_cpu" >>"$without_torch"
 {
     echo "$header"
-    # The same without CUDA: torch's entry gives way to its CPU build, what only its CUDA build needs goes.
-    compile "$without_torch" | awk '/^[a-z]/ { kept = !/^(torch==|triton==|nvidia-|cuda-)/ } kept'
+    # The same without CUDA: the two give way to their CPU builds, what only the CUDA builds need goes.
+    compile "$without_torch" | awk '/^[a-z]/ { kept = !/^(torch==|torchvision==|triton==|nvidia-|cuda-)/ } kept'
     printf 'torch==%s+cpu --hash=sha256:%s\n' "$torch_cpu" "$torch_cpu_sha256"
+    printf 'torchvision==%s+cpu --hash=sha256:%s\n' "$torchvision_cpu" "$torchvision_cpu_sha256"
 } >docker/requirements-cpu.txt
