@@ -1,0 +1,13 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tests.app.server import Server
+from tests.robustness.service import serving
+
+
+@pytest.fixture(scope="session")
+def free_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The service with free networks and the default settings."""
+    with serving(tmp_path_factory.mktemp("free")) as ready:
+        yield ready

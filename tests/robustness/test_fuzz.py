@@ -1,0 +1,105 @@
+"""Thousands of mutated files: each is a radiograph or a problem of the client's, in the decoder and over HTTP."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.intake import Limits, Radiograph, decode
+from models.cpu import available_cpus
+from tests.app.server import Server
+from tests.robustness.fuzz import Campaign
+from tests.robustness.fuzz_worker import Bounds
+from tests.robustness.mutations import build_case
+from tests.robustness.seeds import seeds
+
+SEED = 20261123
+DECODED, SENT = 2000, 200
+SEEDS = seeds()
+FORMATS = {"PNG", "JPEG", "TIFF", "BMP"}
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_every_seed_is_a_radiograph(name: str) -> None:
+    radiograph = decode(SEEDS[name], Limits())
+    assert radiograph.format == name.split()[0]
+    assert {radiograph.width, radiograph.height} == {80, 96}
+    assert radiograph.pixels.std() > 10
+
+
+def test_the_same_number_is_the_same_file() -> None:
+    assert build_case(SEED, 7, SEEDS) == build_case(SEED, 7, SEEDS)
+    digests = {build_case(SEED, index, SEEDS).digest for index in range(300)}
+    assert len(digests) > 290, "files hardly repeat"
+
+
+def test_mutated_files_are_radiographs_or_problems(tmp_path: Path) -> None:
+    tally = Campaign(DECODED, SEED, tmp_path).run(available_cpus())
+    assert not tally.failures, tally.table()
+    assert tally.files == DECODED
+    # Edits that every file fails on at its first bytes would test nothing behind them.
+    assert set(tally.formats) == FORMATS
+    assert DECODED / 10 < tally.outcomes["accepted"] < DECODED * 9 / 10
+    assert {"unreadable_image", "image_too_large", "image_too_small", "unsupported_format"} <= set(tally.outcomes)
+
+
+def hostile_decoder(data: bytes, limits: Limits) -> Radiograph:
+    """Dies, hangs, fails or eats memory on some files, by what their digest says."""
+    if data in SEEDS.values():
+        return decode(data, limits)
+    match sum(data) % 40:
+        case 0:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case 1:
+            while True:
+                pass
+        case 2:
+            raise LookupError("no problem of ours")
+        case 3:
+            bytearray(1 << 40)
+    return decode(data, limits)
+
+
+def test_crashes_hangs_and_faults_belong_to_their_file(tmp_path: Path) -> None:
+    tally = Campaign(80, SEED, tmp_path, Bounds(seconds=0.5), hostile_decoder).run(1)
+    kinds = {
+        0: "crash, SIGSEGV",
+        1: "takes too long",
+        2: "neither picture nor problem",
+        3: "neither picture nor problem",
+    }
+    cases = [build_case(SEED, index, SEEDS) for index in range(80)]
+    expected = [(case.index, kinds[sum(case.data) % 40], case.digest) for case in cases if sum(case.data) % 40 in kinds]
+    assert {kind for _, kind, _ in expected} == set(kinds.values()), "this seed has one of each"
+    assert sorted(tally.failures) == expected
+    assert tally.files == 80
+    for index, kind, digest in expected:
+        assert (tmp_path / f"{digest}.bin").read_bytes() == cases[index].data
+        note = json.loads((tmp_path / f"{digest}.json").read_text())
+        assert (note["index"], note["kind"]) == (index, kind)
+        assert ("Segmentation fault" in note["told"]) == (kind == "crash, SIGSEGV")
+    assert "| crashes | " in tally.table()
+
+
+def test_mutated_uploads_are_never_our_fault(free_service: Server) -> None:
+    statuses = set()
+    for index in range(SENT):
+        case = build_case(SEED + 1, index, SEEDS)
+        answer = _sent(free_service, case.data, as_form=index % 2 == 0)
+        statuses.add(answer.status_code)
+        assert answer.status_code < 500, (case, answer.text)
+        if answer.status_code != 200:
+            assert answer.headers["content-type"] == "application/problem+json"
+    assert {200, 415, 422} <= statuses
+    assert free_service.process.poll() is None
+    assert free_service.client.get("/health/ready").status_code == 200
+    assert not [line for line in free_service.log_lines() if line["message"] == "bug"]
+
+
+def _sent(server: Server, upload: bytes, as_form: bool) -> httpx.Response:
+    if as_form:
+        return server.client.post("/score", files={"file": upload})
+    return server.client.post("/segment?contours=true", content=upload)
