@@ -10,11 +10,16 @@ from app.errors import HeadersTooLarge, InvalidRequest, Problem
 from app.problem_responses import MEDIA_TYPE, problem_report
 
 MAX_HEAD_BYTES: Final = 64 * 1024
-"""Request line and headers together."""
+"""Request line and headers together; trailers and the framing of chunks likewise."""
+MAX_HEADER_FIELDS: Final = 128
+"""Each costs Python code on the event loop, however short it is."""
 HEAD_SECONDS: Final = 10.0
 """From the connection, or from a request's first byte, to the end of its headers."""
 STALLED_SECONDS: Final = 30.0
 """How long a client may leave an answer unread."""
+
+LINGER_SECONDS: Final = 2.0
+"""How long a client may go on sending a body after it was answered."""
 
 
 class _TooLarge(ValueError):
@@ -29,11 +34,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     head_seconds: ClassVar[float] = HEAD_SECONDS
     stalled_seconds: ClassVar[float] = STALLED_SECONDS
+    linger_seconds: ClassVar[float] = LINGER_SECONDS
 
     _head_timer: asyncio.TimerHandle | None = None
     _stalled_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
-    _unended_bytes = 0
+    _framing_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -45,26 +51,35 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        awaited = self._head_timer is not None
+        # A header, trailer or chunk's size that does not end is not handed out by the parser.
+        self._framing_bytes += len(data)
         super().data_received(data)
-        if awaited and self._head_timer is not None:
-            # A header that does not end is not handed out by the parser, which keeps it.
-            self._unended_bytes += len(data)
-            if self._unended_bytes > MAX_HEAD_BYTES:
-                self._refuse(_headers_too_large())
+        if self._framing_bytes > MAX_HEAD_BYTES:
+            self._refuse(_headers_too_large())
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         if self._head_timer is None:
             self._await_head()
-        self._head_bytes = 0
+        self._head_bytes = self._framing_bytes = 0
+
+    def on_body(self, body: bytes) -> None:
+        # Chunks may bring as much around the body again, and the head's allowance.
+        self._framing_bytes -= 2 * len(body)
+        super().on_body(body)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.more_body and not self.transport.is_closing():
+            # Refused before its end: whoever goes on sending has that long to read why.
+            self.loop.call_later(self.linger_seconds, self.transport.close)
 
     def on_url(self, url: bytes) -> None:
         self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value))
+        self._count(max(len(name) + len(value), MAX_HEAD_BYTES // MAX_HEADER_FIELDS))
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -85,7 +100,6 @@ class BoundedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def _await_head(self) -> None:
-        self._unended_bytes = 0
         self._head_timer = self.loop.call_later(self.head_seconds, self._head_overdue)
 
     def _head_arrived(self) -> None:
@@ -125,4 +139,4 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def _headers_too_large() -> HeadersTooLarge:
-    return HeadersTooLarge(f"Expected {MAX_HEAD_BYTES} bytes of headers at most")
+    return HeadersTooLarge(f"Expected {MAX_HEADER_FIELDS} headers and {MAX_HEAD_BYTES} bytes of them at most")

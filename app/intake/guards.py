@@ -12,6 +12,7 @@ HEADER_READS: Final = 10_000
 HEADER_BYTES: Final = 4 * 1024 * 1024
 _TYPICAL_READ: Final = 4096
 _MAX_JPEG_SCANS: Final = 256
+_MAX_SCANNED_PIXELS: Final = 1_000_000_000
 
 
 class MeteredFile(io.BytesIO):
@@ -57,8 +58,10 @@ def check_structure(image: ImageFile.ImageFile, data: bytes, limits: Limits) -> 
     """
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         _check_tiff(image, limits)
-    elif image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > _MAX_JPEG_SCANS:
-        raise UnreadableImage(f"The JPEG has more than {_MAX_JPEG_SCANS} scans")
+    elif image.format in ("JPEG", "MPO"):
+        scans = data.count(b"\xff\xda")
+        if scans > min(_MAX_JPEG_SCANS, _MAX_SCANNED_PIXELS // (image.width * image.height)):
+            raise UnreadableImage("The JPEG has more scans than any radiograph of its size")
 
 
 def _check_tiff(image: TiffImagePlugin.TiffImageFile, limits: Limits) -> None:

@@ -65,6 +65,8 @@ def read_picture(data: Upload, kind: Format, limits: Limits) -> Gray:
         with MeteredFile(content) as file, Image.open(file, formats=[kind]) as image:
             limits.check_size(image.width, image.height)
             check_structure(image, content, limits)
+            if _is_16_bit_colour(image, _rawmode(image)):
+                limits.check_deep_colour(image.width, image.height)
             file.allow_pixels(len(image.tile))
             return _pixels(image, content)
     except Image.DecompressionBombError as error:

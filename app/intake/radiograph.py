@@ -66,3 +66,14 @@ class Limits:
             raise ImageTooLarge(f"{width} x {height} pixels; a side may have {self.max_side} at most")
         if width * height > self.max_pixels:
             raise ImageTooLarge(f"{width} x {height} pixels; a picture may have {self.max_pixels} at most")
+
+    def check_deep_colour(self, width: int, height: int) -> None:
+        """Half as many pixels where each has 16-bit colour: twice the bytes, and both libraries decode them.
+
+        Raises:
+            ImageTooLarge: more pixels than that.
+        """
+        if 2 * width * height > self.max_pixels:
+            raise ImageTooLarge(
+                f"{width} x {height} pixels; a picture of 16-bit colour may have {self.max_pixels // 2} at most"
+            )

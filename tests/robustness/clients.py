@@ -41,14 +41,14 @@ def leaves_after(data: bytes) -> Client:
     return client
 
 
-def uploads(body: bytes, **fields: object) -> Client:
+def uploads(body: bytes, media_type: str = "application/octet-stream") -> Client:
     """Posts ``body``."""
-    return sends(request(body, **fields))
+    return sends(request(body, Content_Type=media_type))
 
 
 def posts_form(body: bytes) -> Client:
     """Posts ``body`` as a form whose boundary is XX."""
-    return uploads(body, Content_Type=_FORM)
+    return uploads(body, _FORM)
 
 
 async def _sent(wire: Wire, data: bytes) -> str:

@@ -3,6 +3,7 @@
 The first sixth is left out: caches fill, pools start their threads and the allocator finds its size.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -74,20 +75,22 @@ def compare(samples: Sequence[Sample]) -> list[Line]:
     p50 = [[sample.p50_ms for sample in part if sample.p50_ms is not None] for part in (early, late)]
     p99 = [[sample.p99_ms for sample in part if sample.p99_ms is not None] for part in (early, late)]
     return [
-        _line("resident MiB", *memory, share=TOLERANCE),
-        _line("descriptors", *descriptors, spare=SPARE_DESCRIPTORS),
-        _line("threads", *threads, spare=SPARE_THREADS),
-        *(_line(name, *parts, share=TOLERANCE, noise=_NOISE) for name, parts in (("p50 ms", p50), ("p99 ms", p99))),
+        _line("resident MiB", memory, share=TOLERANCE),
+        _line("descriptors", descriptors, spare=SPARE_DESCRIPTORS),
+        _line("threads", threads, spare=SPARE_THREADS),
+        _line("p50 ms", p50, share=TOLERANCE, noise=_NOISE),
+        _line("p99 ms", p99, share=TOLERANCE, noise=_NOISE),
     ]
 
 
 def _line(
-    name: str, early: Sequence[float], late: Sequence[float], share: float = 0.0, spare: float = 0.0, noise: float = 0.0
+    name: str, parts: Sequence[Sequence[float]], share: float = 0.0, spare: float = 0.0, noise: float = 0.0
 ) -> Line:
-    """Raises ValueError where nothing was measured."""
+    """Of the early part and the late one; raises ValueError where nothing was measured."""
+    early, late = parts
     if not early or not late:
         raise ValueError(f"no {name} was measured")
-    scatter = noise * (_error(early) ** 2 + _error(late) ** 2) ** 0.5
+    scatter = noise * math.hypot(_error(early), _error(late))
     present = median(early)
     return Line(name, present, median(late), present + max(share * present, spare, scatter))
 
@@ -96,4 +99,4 @@ def _error(values: Sequence[float]) -> float:
     """Standard error of the median, by the values' own scatter."""
     centre = median(values)
     deviation = _MAD_TO_DEVIATION * median(abs(value - centre) for value in values)
-    return _MEDIAN_ERROR * deviation / len(values) ** 0.5
+    return _MEDIAN_ERROR * deviation / math.sqrt(len(values))

@@ -43,7 +43,7 @@ def png_seeds(gray: Gray) -> dict[str, bytes]:
     """By name."""
     image, rgb, deep = Image.fromarray(gray), np.stack([gray] * 3, axis=-1), (gray.astype(np.uint16) * 257)
     big, opaque = deep.astype(">u2"), np.full(gray.shape, 65535, ">u2")
-    few = {bits: np.packbits(np.unpackbits(gray[..., None] >> (8 - bits), axis=-1)[..., -bits:]) for bits in (1, 2, 4)}
+    few = {bits: np.packbits(np.unpackbits(gray[..., None], axis=-1)[..., :bits]) for bits in (1, 2, 4)}
     rgba = Image.merge("RGBA", (image, image, image, image.point(lambda value: 255 - value // 2)))
     return {
         "PNG gray": save(image, "PNG"),

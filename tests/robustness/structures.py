@@ -4,10 +4,11 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from tests.app.intake.samples import chunk
 
+ByteOrder: TypeAlias = Literal["little", "big"]
 Editor: TypeAlias = Callable[[bytes, Random], bytes]
 
 EXTREMES: Final = (
@@ -52,15 +53,14 @@ def scramble(data: bytes, rng: Random) -> bytes:
         case 7:
             changed += rng.randbytes(length)
         case _:
-            _set(changed, at, rng.choice((1, 2, 4, 8)), rng.choice(("little", "big")), rng)
+            _set(changed, at, rng.choice((1, 2, 4, 8)), "little" if rng.random() < 0.5 else "big", rng)
     return bytes(changed)
 
 
-def _set(data: bytearray, at: int, size: int, order: str, rng: Random) -> None:
+def _set(data: bytearray, at: int, size: int, order: ByteOrder, rng: Random) -> None:
     """Another number in the field at ``at``, if it is there."""
     field = data[at : at + size]
-    present = int.from_bytes(field, "little" if order == "little" else "big")
-    data[at : at + size] = number(rng, size, present).to_bytes(size, "little" if order == "little" else "big")
+    data[at : at + size] = number(rng, size, int.from_bytes(field, order)).to_bytes(size, order)
 
 
 # PNG ------------------------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ _TAGS: Final = (
 
 def edit_tiff(data: bytes, rng: Random) -> bytes:
     """Edits of the first directory: its entries, what they point at, and its links."""
-    order = "little" if data[:2] == b"II" else "big"
+    order: ByteOrder = "little" if data[:2] == b"II" else "big"
     big = data[2:4] in (b"+\0", b"\0+")
     size, head, step = (8, 8, 20) if big else (4, 2, 12)
     changed = bytearray(data)

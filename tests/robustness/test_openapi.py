@@ -1,7 +1,7 @@
 """The OpenAPI document against the service: schemathesis makes requests that fit it, and some that do not."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import schemathesis
@@ -49,5 +49,5 @@ def test_the_document_is_the_services(locked_service: Server) -> None:
 
 @schema.parametrize()
 @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_the_service_is_what_its_document_says(case: schemathesis.Case, locked_service: Server) -> None:
+def test_the_service_is_what_its_document_says(case: schemathesis.Case[Any], locked_service: Server) -> None:
     case.call_and_validate(base_url=locked_service.url, headers={"Authorization": f"Bearer {KEY}"})

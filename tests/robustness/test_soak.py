@@ -14,7 +14,8 @@ from tests.robustness.soak import main
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 SAMPLES = 360
-STEADY = Sample(0.0, 800.0, 40, 20, 50.0, 200.0, 60, 16, 4, 0)
+P50, P99 = 50.0, 200.0
+STEADY = Sample(0.0, 800.0, 40, 20, P50, P99, 60, 16, 4, 0)
 
 
 def samples(late: Sample = STEADY, noise: float = 0.0) -> list[Sample]:
@@ -31,8 +32,8 @@ def samples(late: Sample = STEADY, noise: float = 0.0) -> list[Sample]:
                 resident_mib=STEADY.resident_mib + share * (late.resident_mib - STEADY.resident_mib),
                 descriptors=round(STEADY.descriptors + share * (late.descriptors - STEADY.descriptors)),
                 threads=round(STEADY.threads + share * (late.threads - STEADY.threads)),
-                p50_ms=luck * (STEADY.p50_ms + share * (late.p50_ms - STEADY.p50_ms)),
-                p99_ms=luck * (STEADY.p99_ms + share * (late.p99_ms - STEADY.p99_ms)),
+                p50_ms=luck * (P50 + share * ((late.p50_ms or P50) - P50)),
+                p99_ms=luck * (P99 + share * ((late.p99_ms or P99) - P99)),
             )
         )
     return made

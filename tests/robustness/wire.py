@@ -76,6 +76,6 @@ def head(path: str = "/score?overlay=false", method: str = "POST", **fields: obj
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def request(body: bytes, path: str = "/score?overlay=false", **fields: object) -> bytes:
+def request(body: bytes, path: str = "/score?overlay=false", **fields: str) -> bytes:
     """A whole POST."""
-    return head(path, Content_Length=len(body), **fields) + body
+    return head(path, "POST", Content_Length=len(body), **fields) + body
