@@ -2,6 +2,7 @@
 
 import logging.config
 import os
+import resource
 import signal
 import sys
 import threading
@@ -23,6 +24,7 @@ DRAIN_SECONDS = 5
 BROKEN_SECONDS = 4.0
 """How long a process that cannot go on has for its last answers."""
 BROKEN_STATUS, SETTINGS_STATUS = 3, 2
+MANY_DESCRIPTORS = 65_536
 
 
 class _DrainingServer(uvicorn.Server):
@@ -51,6 +53,7 @@ def main() -> int:
 def serve(settings: Settings, workflow: Workflow | None = None) -> int:
     """Runs the server; 0 after an ordered end, 3 when the networks failed to start or the device was lost."""
     logging.config.dictConfig(log_config(settings.log_level))
+    _allow_descriptors()
 
     def end() -> None:
         server.should_exit = True
@@ -78,6 +81,14 @@ def serve(settings: Settings, workflow: Workflow | None = None) -> int:
         signal.signal(ending, lambda *_: None)
     server.run()
     return BROKEN_STATUS if app.state.service.failure else 0
+
+
+def _allow_descriptors() -> None:
+    """Each connection takes one; past the usual soft limit of 1,024 health checks are not accepted either."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MANY_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MANY_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 if __name__ == "__main__":

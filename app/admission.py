@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Final
 
 from prometheus_client import Gauge
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from app.errors import Overloaded
 
 RETRY_AFTER = {"Retry-After": "1"}
+PIECE_BYTES: Final = 256 * 1024
 
 
 class Admission:
@@ -46,3 +50,27 @@ class Admission:
             self._idle.clear()
         else:
             self._idle.set()
+
+
+class PermittedResponse(Response):
+    """An answer that gives its permit back once it is sent, or its client gone.
+
+    In pieces, so that the server waits for a client that reads slowly: what many of them leave unread stays bounded by
+    the permits.
+    """
+
+    def __init__(self, content: bytes, media_type: str, permit: ExitStack) -> None:
+        """Args:
+        permit: closed at the end.
+        """
+        super().__init__(content, media_type=media_type)
+        self._permit = permit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._permit:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            body = memoryview(self.body)
+            for start in range(0, len(body), PIECE_BYTES):
+                piece = bytes(body[start : start + PIECE_BYTES])
+                more = start + PIECE_BYTES < len(body)
+                await send({"type": "http.response.body", "body": piece, "more_body": more})

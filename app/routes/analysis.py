@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from math import isnan
 from typing import Annotated, Any, TypeAlias
@@ -12,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from app import errors
-from app.admission import RETRY_AFTER
+from app.admission import RETRY_AFTER, PermittedResponse
 from app.authentication import require_key
 from app.batching import DeviceLost, QueuesClosed
 from app.disconnect import while_connected
@@ -108,11 +109,15 @@ async def segment(request: Request, query: Annotated[SegmentQuery, Query()]) -> 
 
 
 async def _answer(request: Request, query: ScoreQuery, render: _Render, media_type: str) -> Response:
-    """Admits, receives, analyses and renders, all within the deadline and while the client stays."""
+    """Admits, receives, analyses and renders, all within the deadline and while the client stays.
+
+    The answer keeps the permit until it is sent.
+    """
     service: Service = request.app.state.service
     clock = Stopwatch()
     service.check_ready()
-    with service.admission.permit():
+    with ExitStack() as held:
+        held.enter_context(service.admission.permit())
         try:
             async with asyncio.timeout(service.settings.request_timeout_s) as deadline:
                 with clock.measure("receive"):
@@ -132,8 +137,8 @@ async def _answer(request: Request, query: ScoreQuery, render: _Render, media_ty
         except ClientDisconnect:
             service.metrics.dropped.labels("client_gone").inc()
             raise
-    _record(service, request, finding)
-    return Response(body, media_type=media_type)
+        _record(service, request, finding)
+        return PermittedResponse(body, media_type, held.pop_all())
 
 
 async def _analyse_and_render(

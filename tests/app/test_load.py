@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import httpx
+import numpy as np
 import pytest
 import uvicorn
 
@@ -145,6 +147,30 @@ def test_a_client_that_leaves_while_it_sends_gives_its_place_back(phantom_png: b
             connection.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\nabc")
             until(lambda: live.in_flight() == 1)
         until(lambda: live.dropped("client_gone") == 1)
+        assert live.post(phantom_png).result(60).status_code == 200
+
+
+def test_an_answer_keeps_its_place_until_it_is_read(phantom_png: bytes) -> None:
+    # Noise, whose overlay as a PNG is larger than all that sockets hold.
+    noise = cv2.imencode(".png", np.random.default_rng(0).integers(0, 256, (1600, 1600), np.uint8))[1].tobytes()
+    head = b"POST /segment?overlay_format=png HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(noise)
+    with gated(max_in_flight=1) as live, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(60)
+        connection.connect(live.address)
+        connection.sendall(head + noise)
+        assert connection.recv(1, socket.MSG_PEEK)
+        assert live.in_flight() == 1
+        assert_problem(live.post(phantom_png).result(60), 503, "overloaded")
+        received = b""
+        while (end := received.find(b"\r\n\r\n")) < 0:
+            received += connection.recv(1 << 16)
+        length = int(re.search(rb"content-length: (\d+)", received[:end])[1])
+        assert length > 8 * 2**20
+        left = length - (len(received) - end - 4)
+        while left:
+            left -= len(connection.recv(1 << 20))
+        until(lambda: live.in_flight() == 0)
         assert live.post(phantom_png).result(60).status_code == 200
 
 

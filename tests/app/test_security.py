@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -149,6 +150,17 @@ def test_a_giant_head_is_refused(hasty: Server, head: bytes) -> None:
             assert answer.startswith(b"HTTP/1.1 431 ")
             assert problem_of(answer)["code"] == "headers_too_large"
     assert hasty.client.get("/health/live").status_code == 200
+
+
+def test_it_takes_the_descriptors_that_it_may_have(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with running(tmp_path, HASTY) as server:
+            found = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert found[0] == min(hard, 65_536)
 
 
 def test_what_is_not_http_is_answered_and_closed(hasty: Server) -> None:

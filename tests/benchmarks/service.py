@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from app.__main__ import serve
 from app.settings import Settings
+from models.cpu import keep_freed_memory
 from tests.benchmarks.peers.workflows import KINDS, build_workflow
 
 READY_PATH = "/health/ready"
@@ -28,8 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         request_timeout_s=PATIENCE,
         log_level="INFO",
     )
-    # None: the service loads the embedded pair itself.
-    return serve(settings, None if options.workflow == "embedded" else build_workflow(options.workflow))
+    if options.workflow == "embedded":
+        # The service loads it itself.
+        return serve(settings)
+    # Before any thread is there that would keep an arena of its own, as when the service loads what it runs.
+    keep_freed_memory()
+    return serve(settings, build_workflow(options.workflow))
 
 
 if __name__ == "__main__":
