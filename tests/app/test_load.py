@@ -166,7 +166,7 @@ def test_an_answer_keeps_its_place_until_it_is_read(phantom_png: bytes) -> None:
         while (end := received.find(b"\r\n\r\n")) < 0:
             received += connection.recv(1 << 16)
         length = int(re.search(rb"content-length: (\d+)", received[:end])[1])
-        assert length > 8 * 2**20
+        assert length > 5 * 2**20
         left = length - (len(received) - end - 4)
         while left:
             left -= len(connection.recv(1 << 20))
