@@ -5,19 +5,23 @@ withdrawn it (PEP 691); its advisories, where the index serves them; its licence
 Packages without advisories are counted: of those nothing is known, which is not the same as nothing being there.
 """
 
+import http.client
 import json
 import re
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
 INDEX = "https://pypi.org"
 TIMEOUT_SECONDS = 60
+TRIES = 4
 LOCKS = sorted(Path(__file__).parent.glob("requirements-*.txt"))
 
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)")
@@ -75,46 +79,65 @@ def licence_fault(name: str) -> str | None:
     return None
 
 
+@cache
 def fetch(url: str, accept: str) -> dict[str, Any] | None:
-    """The JSON at an address; None where there is none (404)."""
+    """The JSON at an address, asked for anew where the connection breaks; None where there is none (404)."""
     request = urllib.request.Request(url, headers={"Accept": accept})
-    try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-            found: dict[str, Any] = json.load(answer)
-            return found
-    except urllib.error.HTTPError as error:
-        if error.code == 404:
-            return None
-        raise
+    for left in reversed(range(TRIES)):
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+                found: dict[str, Any] = json.load(answer)
+                return found
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return None
+            if not left or error.code < 500:
+                raise
+        except (OSError, http.client.HTTPException):
+            if not left:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with one package.
+
+    Attributes:
+        advisories: whether the index serves any word on it; None for a package of another index.
+    """
+
+    faults: tuple[str, ...]
+    advisories: bool | None
+
+
+def examine(package: Locked) -> Finding:
+    """One package against the index."""
+    licence = licence_fault(package.name)
+    faults = [licence] if licence else []
+    if _NOT_ON_THE_INDEX.search(package.version):
+        return Finding(tuple(faults), None)
+    normalised = re.sub(r"[-_.]+", "-", package.name).lower()
+    page = fetch(f"{INDEX}/simple/{normalised}/", "application/vnd.pypi.simple.v1+json")
+    faults += faults_on_the_index(package, page["files"] if page else [])
+    about = fetch(f"{INDEX}/pypi/{package.name}/{package.version}/json", "application/json")
+    holes = about.get("vulnerabilities", []) if about else []
+    faults += [f"{package}: {hole['id']}" for hole in holes if not hole.get("withdrawn")]
+    return Finding(tuple(faults), about is not None)
 
 
 def main() -> int:
     """Prints what was found; 1 where something is wrong."""
     packages = [package for lock in LOCKS for package in read_lock(lock)]
-    faults, without_advisories, elsewhere = [], 0, 0
-    for package in packages:
-        if (fault := licence_fault(package.name)) is not None:
-            faults.append(fault)
-        if _NOT_ON_THE_INDEX.search(package.version):
-            elsewhere += 1
-            continue
-        page = fetch(
-            f"{INDEX}/simple/{package.name.lower().replace('_', '-').replace('.', '-')}/",
-            "application/vnd.pypi.simple.v1+json",
-        )
-        faults += faults_on_the_index(package, page["files"] if page else [])
-        about = fetch(f"{INDEX}/pypi/{package.name}/{package.version}/json", "application/json")
-        if about is None:
-            without_advisories += 1
-        else:
-            faults += [
-                f"{package}: {hole['id']}" for hole in about.get("vulnerabilities", []) if not hole.get("withdrawn")
-            ]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(examine, packages))
+    faults = sorted({fault for finding in found for fault in finding.faults})
     for fault in faults:
         sys.stdout.write(f"{fault}\n")
     sys.stdout.write(
-        f"audited {len(packages)} locked packages: {len(faults)} faults; "
-        f"advisories not served for {without_advisories}; {elsewhere} from another index, not looked up\n"
+        f"audited {len(packages)} locked packages: {len(faults)} faults; advisories not served for "
+        f"{sum(finding.advisories is False for finding in found)}; "
+        f"{sum(finding.advisories is None for finding in found)} from another index, not looked up\n"
     )
     return 1 if faults else 0
 
