@@ -38,6 +38,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _head_timer: asyncio.TimerHandle | None = None
     _stalled_timer: asyncio.TimerHandle | None = None
+    _linger_timer: asyncio.TimerHandle | None = None
+    _receiving = False
     _head_bytes = 0
     _framing_bytes = 0
 
@@ -48,6 +50,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_arrived()
         self._unset_stalled()
+        self._unset_linger()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -70,9 +73,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.cycle.more_body and not self.transport.is_closing():
-            # Refused before its end: whoever goes on sending has that long to read why.
-            self.loop.call_later(self.linger_seconds, self.transport.close)
+        if self._receiving and self.cycle.response_complete and not self.transport.is_closing():
+            # Refused before its end: whoever goes on sending has that long to read why, or to come to the end.
+            self._linger_timer = self.loop.call_later(self.linger_seconds, self.transport.close)
+
+    def on_message_complete(self) -> None:
+        self._receiving = False
+        self._unset_linger()
+        super().on_message_complete()
 
     def on_url(self, url: bytes) -> None:
         self._count(len(url))
@@ -84,6 +92,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_arrived()
+        self._receiving = True
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -119,6 +128,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._stalled_timer is not None:
             self._stalled_timer.cancel()
             self._stalled_timer = None
+
+    def _unset_linger(self) -> None:
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
+            self._linger_timer = None
 
     def _count(self, size: int) -> None:
         self._head_bytes += size

@@ -25,6 +25,7 @@ from tests.models.test_workflow import lung_mask
 from tests.support.stubs import FixedMap, stub_workflow
 BoundedProtocol.head_seconds = 0.3
 BoundedProtocol.stalled_seconds = 0.3
+BoundedProtocol.linger_seconds = 0.3
 sys.exit(serve(Settings(), stub_workflow(FixedMap(lung_mask()))))
 """
 
@@ -193,6 +194,24 @@ def test_a_slow_body_and_a_second_request_outlast_the_time_for_a_head(hasty: Ser
             connection.settimeout(30)
             connection.sendall(phantom_png[half:])
             assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_refused_body_that_comes_to_its_end_leaves_the_connection_whole(hasty: Server, phantom_png: bytes) -> None:
+    head = b"POST /score HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nContent-Length: %d\r\n\r\n" % len(phantom_png)
+    with connect(hasty) as connection:
+        connection.sendall(head + phantom_png[:100])
+        refused = b""
+        while not refused.endswith(b"}"):
+            refused += connection.recv(65536)
+        assert refused.startswith(b"HTTP/1.1 406 ")
+        connection.sendall(phantom_png[100:])
+        # Longer than a body may go on after its answer.
+        connection.settimeout(0.8)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.settimeout(30)
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_client_that_does_not_read_is_left(hasty: Server) -> None:
