@@ -13,6 +13,7 @@ from app.errors import Overloaded
 
 RETRY_AFTER = {"Retry-After": "1"}
 PIECE_BYTES: Final = 256 * 1024
+"""Of an answer, handed to the server at once: what a client may leave unread beyond its socket's buffers."""
 
 
 class Admission:

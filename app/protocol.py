@@ -17,7 +17,6 @@ HEAD_SECONDS: Final = 10.0
 """From the connection, or from a request's first byte, to the end of its headers."""
 STALLED_SECONDS: Final = 30.0
 """How long a client may leave an answer unread."""
-
 LINGER_SECONDS: Final = 2.0
 """How long a client may go on sending a body after it was answered."""
 
@@ -27,9 +26,9 @@ class _TooLarge(ValueError):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes connections that send no complete head, or do not read their answer, in time; refuses giant heads.
+    """Closes connections that send no complete head, do not read their answer, or go on after it, in time.
 
-    Uvicorn has a limit for neither, and a connection costs a descriptor and its buffers for as long as it stays.
+    Refuses giant heads, trailers and framing of chunks. Uvicorn has a limit for none of these, and a connection costs a descriptor and its buffers for as long as it stays.
     """
 
     head_seconds: ClassVar[float] = HEAD_SECONDS

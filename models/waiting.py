@@ -1,7 +1,7 @@
 """How long OpenMP's threads wait awake for each other.
 
 Between two layers of a network each thread of a team waits for the slowest. GNU's OpenMP, which torch brings along, has
-them turn in a loop for about a millisecond before they sleep, but only a few microseconds once a process has more team
+them turn in a loop for milliseconds before they sleep, but only for a few microseconds once a process has more team
 threads than processors (libgomp, ``config/linux/wait.h``: ``gomp_throttled_spin_count_var``). Awake is right as long as
 the network has the processors to itself; beside other work it takes from that what it is waiting for.
 """
