@@ -28,7 +28,8 @@ class _TooLarge(ValueError):
 class BoundedProtocol(HttpToolsProtocol):
     """Closes connections that send no complete head, do not read their answer, or go on after it, in time.
 
-    Refuses giant heads, trailers and framing of chunks. Uvicorn has a limit for none of these, and a connection costs a descriptor and its buffers for as long as it stays.
+    Refuses giant heads, trailers and framing of chunks. Uvicorn has a limit for none of these, and a connection costs
+    a descriptor and its buffers for as long as it stays.
     """
 
     head_seconds: ClassVar[float] = HEAD_SECONDS
