@@ -20,21 +20,33 @@ def fold_batch_norms(network: nn.Module, input_size: int) -> bool:
     (an output that a plain function reads as well) shows in the answer, which is compared.
 
     Args:
-        network: in eval mode, on the CPU, float32; takes [1, 3, input_size, input_size].
+        network: in eval mode, on the CPU, float32 or float64; takes [1, 3, input_size, input_size].
 
     Returns:
         Whether the network still answers the same; if not, it must not be used.
     """
-    example = torch.rand(1, 3, input_size, input_size, generator=torch.Generator().manual_seed(0))
+    dtype = next((parameter.dtype for parameter in network.parameters()), torch.float32)
+    example = torch.rand(1, 3, input_size, input_size, generator=torch.Generator().manual_seed(0), dtype=dtype)
     pairs, before = _find_pairs(network, example)
     for convolution, norm in pairs:
         conv = cast("nn.Conv2d", network.get_submodule(convolution))
         batch_norm = cast("nn.BatchNorm2d", network.get_submodule(norm))
         replace_submodule(network, convolution, fuse_conv_bn_eval(conv, batch_norm))
         replace_submodule(network, norm, _what_is_left(batch_norm))
-    with torch.inference_mode():
-        after = _tensors(network(example))
+    return answers_alike(network, example, before)
+
+
+def answers_alike(network: nn.Module, example: Tensor, before: tuple[Tensor, ...]) -> bool:
+    """Whether a network that was changed in place still answers ``example`` as ``before``, within ``TOLERANCE``."""
+    after = answers(network, example)
     return all(torch.allclose(one, other, rtol=0, atol=TOLERANCE) for one, other in zip(before, after, strict=True))
+
+
+def answers(network: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
+    """The map, and the label where there is a head."""
+    with torch.inference_mode():
+        answer = network(images)
+    return answer if isinstance(answer, tuple) else (answer,)
 
 
 def _find_pairs(network: nn.Module, example: Tensor) -> tuple[list[tuple[str, str]], tuple[Tensor, ...]]:
@@ -55,8 +67,7 @@ def _find_pairs(network: nn.Module, example: Tensor) -> tuple[list[tuple[str, st
         handles.append(module.register_forward_pre_hook(partial(look, name)))
         if isinstance(module, nn.Conv2d):
             handles.append(module.register_forward_hook(partial(remember, name)))
-    with torch.inference_mode():
-        answer = _tensors(network(example))
+    answer = answers(network, example)
     for handle in handles:
         handle.remove()
     pairs = [
@@ -72,7 +83,3 @@ def _what_is_left(norm: nn.Module) -> nn.Module:
     parts = [getattr(norm, name, None) for name in ("drop", "act")]
     rest = [part for part in parts if isinstance(part, nn.Module) and not isinstance(part, nn.Identity)]
     return nn.Sequential(*rest)
-
-
-def _tensors(answer: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return answer if isinstance(answer, tuple) else (answer,)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from models.checkpoints import ModelCard, Role, load_checkpoint
 from models.folding import fold_batch_norms
 from models.graphs import GraphedForward, GraphError, buckets
+from models.packing import pack_convolutions
 from models.pixels import Pixels, ProbabilityMap
 from models.precision import DTYPES, Precision, lower_precision
 from models.transfer import CudaTransfer, HostTransfer, Prepared, Transfer, Trip
@@ -141,12 +142,15 @@ class Stage:
     def warm_up(self, max_batch_size: int) -> int:
         """Makes every later batch as fast as the next: on a GPU captures the network at each bucket.
 
-        A network that cannot be captured runs uncaptured. On a CPU there is nothing to do.
+        A network that cannot be captured runs uncaptured. On a CPU the network's weights are packed, in place: it
+        can be neither copied nor fitted afterwards.
 
         Returns:
             The largest batch that the device's memory holds.
         """
         if self.device.type != "cuda":
+            if self.precision == "float32":
+                pack_convolutions(self.network, self.input_size)
             return max_batch_size
         largest, sizes = max_batch_size, buckets(max_batch_size)
         with torch.inference_mode(), self._transfer.computing():

@@ -25,15 +25,16 @@ def with_statistics(network: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("encoder", ["resnet18", "tu-tf_efficientnet_lite0", "timm-regnetx_002"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_architecture_answers_the_same_with_fewer_normalisations(architecture: str, encoder: str) -> None:
-    network = with_statistics(build_network(architecture, encoder, classification_head=True))
+    # In double precision, as an untrained network may blow up what rounding alone does.
+    network = with_statistics(build_network(architecture, encoder, classification_head=True)).double()
     before = norms(network)
-    image = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(2))
+    image = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     with torch.inference_mode():
         expected = network(image)
         assert fold_batch_norms(network, 128)
         found = network(image)
     for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
+        torch.testing.assert_close(one, other, atol=1e-9, rtol=0)
     # PSPNet carries stages of its encoder that it never runs.
     assert norms(network) < 0.5 * before
 

@@ -1,0 +1,99 @@
+"""Convolution weights in the order that oneDNN computes in.
+
+torch keeps a convolution's weights in its own order and has oneDNN reorder them in each run, which for a lone
+radiograph costs about a tenth of the network's time. Reordered once they stay so. The operators are those that torch's
+own compiler calls when it freezes a network (``torch/_inductor/fx_passes/mkldnn_fusion.py``).
+"""
+
+from functools import partial
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from models.folding import answers, answers_alike
+from models.submodules import replace_submodule
+
+
+class PackedConvolution(nn.Module):
+    """An ``nn.Conv2d`` for float32 [N, C, H, W] on the CPU; N, H and W may be any."""
+
+    def __init__(self, convolution: nn.Conv2d, shape: torch.Size) -> None:
+        """Args:
+        convolution: not padded by name, with zeros.
+        shape: of an input to choose the order for.
+        """
+        super().__init__()
+        self._geometry = (
+            list(cast("tuple[int, ...]", convolution.padding)),
+            list(convolution.stride),
+            list(convolution.dilation),
+            convolution.groups,
+        )
+        self.bias = convolution.bias
+        self._weight: Tensor = torch.ops.mkldnn._reorder_convolution_weight(
+            convolution.weight.detach(), *self._geometry, list(shape)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        answer: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            images, self._weight, self.bias, *self._geometry, "none", [], ""
+        )
+        return answer
+
+
+def pack_convolutions(network: nn.Module, input_size: int) -> bool:
+    """Packs, in place, every convolution of a network that stays on the CPU; it can be neither copied nor fitted then.
+
+    Args:
+        network: in eval mode, float32, channels last; takes [N, 3, input_size, input_size].
+
+    Returns:
+        Whether it was done. Where torch comes without oneDNN, or the network answers otherwise with packed weights,
+        it is left as it was.
+    """
+    if not torch._C._has_mkldnn or not any(map(_can_be_packed, network.modules())):
+        return False
+    example = torch.rand(1, 3, input_size, input_size, generator=torch.Generator().manual_seed(0))
+    example = example.to(memory_format=torch.channels_last)
+    shapes, before = _input_shapes(network, example)
+    plain = {name: cast("nn.Conv2d", network.get_submodule(name)) for name in shapes}
+    for name, shape in shapes.items():
+        replace_submodule(network, name, PackedConvolution(plain[name], shape))
+    try:
+        alike = answers_alike(network, example, before)
+    except AttributeError:
+        # It reads a convolution's weights itself.
+        alike = False
+    if not alike:
+        for name, convolution in plain.items():
+            replace_submodule(network, name, convolution)
+    return alike
+
+
+def _input_shapes(network: nn.Module, example: Tensor) -> tuple[dict[str, torch.Size], tuple[Tensor, ...]]:
+    """Of each convolution that can be packed, by its name; and the network's answer."""
+    shapes: dict[str, torch.Size] = {}
+
+    def look(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        shapes.setdefault(name, inputs[0].shape)
+
+    handles = [
+        module.register_forward_pre_hook(partial(look, name))
+        for name, module in network.named_modules()
+        if _can_be_packed(module)
+    ]
+    answer = answers(network, example)
+    for handle in handles:
+        handle.remove()
+    return shapes, answer
+
+
+def _can_be_packed(module: nn.Module) -> bool:
+    # A subclass may compute something else with the same weights.
+    return (
+        type(module) is nn.Conv2d
+        and module.weight.dtype == torch.float32
+        and module.padding_mode == "zeros"
+        and not isinstance(module.padding, str)
+    )
