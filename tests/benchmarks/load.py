@@ -95,7 +95,7 @@ def build_requests(bodies: Sequence[bytes], path: str) -> list[bytes]:
 
 
 def measure(port: int, clients: int, seconds: float, requests: Sequence[bytes]) -> Report:
-    """Runs until every client has had an answer (which does not count) and ``seconds`` more."""
+    """Runs until every client has had an answer (which does not count), ``seconds`` more and another answer each."""
     crowd = [Client(index, socket.create_connection(("127.0.0.1", port))) for index in range(clients)]
     answers: dict[str, int] = {}
     with selectors.DefaultSelector() as selector:
@@ -105,7 +105,8 @@ def measure(port: int, clients: int, seconds: float, requests: Sequence[bytes]) 
             selector.register(client.connection, selectors.EVENT_READ, client)
             _ask(selector, client, requests)
         waiting, begin, cpu = set(range(clients)), 0.0, 0.0
-        while waiting or time.perf_counter() < begin + seconds:
+        uncounted = set(range(clients))
+        while waiting or uncounted or time.perf_counter() < begin + seconds:
             events = selector.select(PATIENCE)
             if not events:
                 raise TimeoutError(f"no answer within {PATIENCE:g} s")
@@ -120,6 +121,7 @@ def measure(port: int, clients: int, seconds: float, requests: Sequence[bytes]) 
                         if not waiting:
                             begin, cpu = time.perf_counter(), time.process_time()
                     elif not waiting:
+                        uncounted.discard(client.index)
                         answers[str(client.status)] = answers.get(str(client.status), 0) + 1
                     _ask(selector, client, requests)
         cpu = time.process_time() - cpu

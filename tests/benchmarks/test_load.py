@@ -58,6 +58,11 @@ def test_every_answer_is_counted_by_its_status(port: int, path: str, status: str
     assert 0 < report.p50 <= report.p95 <= report.p99
 
 
+def test_each_client_counts_however_short_the_time(port: int) -> None:
+    report = measure(port, 8, 0.0, build_requests([b"a" * 300_000], "/score"))
+    assert report.answers["200"] >= 8
+
+
 def rows(ours: float, theirs: float) -> list[dict[str, object]]:
     figures = {"section": "embedded", "clients": 16, "p50": 1.0, "p95": 1.0, "p99": 1.0, "answers": {"200": 9}}
     return [
