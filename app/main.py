@@ -12,7 +12,7 @@ from app.openapi import add_examples
 from app.problem_responses import add_problem_handlers
 from app.reports.schema import NOTICE
 from app.request_id import REQUEST_ID_HEADER
-from app.routes import analysis, documentation, operations
+from app.routes import analysis, documentation, operations, reports, viewer
 from app.security_headers import SecurityHeaders
 from app.service import VERSION, Service
 from app.settings import Settings
@@ -58,9 +58,11 @@ def create_app(
     _add_middleware(app, service)
     add_problem_handlers(app)
     app.include_router(analysis.router)
+    app.include_router(reports.router)
     app.include_router(operations.health)
     app.include_router(operations.router)
     app.include_router(documentation.router)
+    app.include_router(viewer.router)
     add_examples(app)
     return app
 

@@ -59,6 +59,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._framing_bytes > MAX_HEAD_BYTES:
             self._refuse(_headers_too_large())
+        if self._is_idle():
+            # Any byte ends uvicorn's patience with a quiet connection, also one that begins no request.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -107,6 +112,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         self._unset_stalled()
         super().resume_writing()
+
+    def _is_idle(self) -> bool:
+        """Whether the connection is open, answered, and nothing of a next request is there."""
+        answered = self.cycle is not None and self.cycle.response_complete
+        return answered and not (self._receiving or self._head_timer or self.pipeline or self.transport.is_closing())
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self.head_seconds, self._head_overdue)

@@ -12,6 +12,8 @@ import numpy as np
 from models.pixels import Mask, Pixels
 from models.severity import ZONES
 
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
+
 
 class PackError(ValueError):
     """The folder is not a radiograph pack, or a file of it cannot be read."""
@@ -27,6 +29,7 @@ class Case:
         readers: the two readers' own scores where both read it, else empty.
         brixia: (senior, junior) zone scores 0..3 by patient side in ``ZONES`` order, or empty.
         published: severity scores that published systems gave, by system.
+        source, view: the collection it is from and how it was taken, as recorded; may be empty.
     """
 
     root: Path
@@ -43,11 +46,26 @@ class Case:
     shares: tuple[float, ...] | None
     brixia: tuple[tuple[float, ...], ...]
     published: tuple[tuple[str, float], ...]
+    source: str = ""
+    view: str = ""
+
+    @property
+    def file(self) -> Path:
+        """The radiograph's file, ``images/<id>`` with one of ``SUFFIXES``.
+
+        Raises:
+            PackError: there is none.
+        """
+        for suffix in SUFFIXES:
+            file = self.root / "images" / f"{self.id}{suffix}"
+            if file.is_file():
+                return file
+        raise PackError(f"{self.root / 'images' / self.id}: expected a picture ({', '.join(SUFFIXES)}), found none")
 
     @cached_property
     def pixels(self) -> Pixels:
         """The radiograph, uint8 [H, W]."""
-        return _read_gray(self.root / "images" / f"{self.id}.jpg")
+        return _read_gray(self.file)
 
     @cached_property
     def lungs(self) -> Mask:
@@ -146,12 +164,12 @@ def _read_row(root: Path, row: dict[str, str]) -> Case:
         id=row["id"],
         split=row["split"],
         label=row["label"],
-        patient=row["patient"],
-        age_group=row["age_group"],
-        has_lungs=bool(row["lungs"]),
-        has_disease=row["disease"] == "1",
-        duplicate=bool(row["dup"]),
-        score=_numbers(row, ("score",))[0] if row["score"] else None,
+        patient=row.get("patient") or "",
+        age_group=row.get("age_group") or "",
+        has_lungs=bool(row.get("lungs")),
+        has_disease=row.get("disease") == "1",
+        duplicate=bool(row.get("dup")),
+        score=float(row["score"]) if row.get("score") else None,
         readers=_numbers(row, ("score_r", "score_d")),
         shares=_numbers(row, tuple(f"median_ratio_{zone}" for zone in range(1, 7))) or None,
         brixia=tuple(
@@ -160,12 +178,14 @@ def _read_row(root: Path, row: dict[str, str]) -> Case:
         published=tuple(
             (system, float(row[f"{system}_published_score"]))
             for system in ("manet", "bsnet", "covidnet")
-            if row[f"{system}_published_score"]
+            if row.get(f"{system}_published_score")
         ),
+        source=row.get("source") or "",
+        view=row.get("view") or "",
     )
 
 
 def _numbers(row: dict[str, str], columns: tuple[str, ...]) -> tuple[float, ...]:
-    """The columns' numbers, or nothing where one is empty."""
-    values = [row[column] for column in columns]
+    """The columns' numbers, or nothing where one is empty or not in the table."""
+    values = [row.get(column, "") for column in columns]
     return tuple(float(value) for value in values) if all(values) else ()

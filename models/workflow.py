@@ -24,6 +24,7 @@ from models.severity import ZONES, diseased_share, severity_score, threshold_mar
 from models.stage import Stage
 
 Crop: TypeAlias = Literal["single_crop", "crop", "no_crop"]
+Polarity: TypeAlias = Literal["as_is", "auto"]
 
 DEFAULT_THRESHOLD = 0.31
 """The published optimum of MA-Net, the paper's best stage II."""
@@ -84,13 +85,15 @@ class Prepared:
     Attributes:
         picture: uint8 [S, S], the radiograph at stage I's input size.
         height, width: the radiograph's own size, pixels.
-        flags: what the picture alone says.
+        flags: what came with it, and what the picture alone says.
+        corrected: it was found inverted, and ``picture`` is inverted back.
     """
 
     picture: Pixels
     height: int
     width: int
     flags: tuple[str, ...]
+    corrected: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,6 +106,8 @@ class Cropped:
         view: where that part lies.
         lungs: bool [512, 512], the lungs in that part.
         pair: the two lungs in ``lungs``.
+        flags: of ``prepared``, and what stage I's answer says.
+        refused: there is to be no score.
     """
 
     prepared: Prepared
@@ -110,6 +115,8 @@ class Cropped:
     view: MaskView
     lungs: Mask
     pair: LungPair
+    flags: tuple[str, ...]
+    refused: bool
 
 
 class Workflow:
@@ -128,6 +135,7 @@ class Workflow:
         threshold: float | None = None,
         crop: Crop = "single_crop",
         two_lung_rule: TwoLungRule = "robust",
+        chest_rule: quality.ChestRule | None = None,
     ) -> None:
         """Args:
         threshold: a share strictly over it counts; None takes the disease card's, or ``DEFAULT_THRESHOLD``
@@ -135,6 +143,8 @@ class Workflow:
         crop: what stage II sees: ``single_crop`` the box around the cleaned lungs with all else black, ``crop``
             the whole picture with all but the raw lung mask black, ``no_crop`` the whole picture.
         two_lung_rule: see ``models.lungs.separate_lungs``.
+        chest_rule: tells what is no frontal chest radiograph; None takes the package's where it was fitted for
+            this stage I, and no rule for other networks.
 
         Raises:
             ValueError: a threshold outside 0..1, or an unknown rule.
@@ -151,6 +161,9 @@ class Workflow:
         self.threshold = threshold
         self.crop = crop
         self.two_lung_rule = two_lung_rule
+        if chest_rule is None and lungs.card and lungs.card.sha256 == quality.default_rule().fitted_for:
+            chest_rule = quality.default_rule()
+        self.chest_rule = chest_rule
         own_limit = lungs.card.min_lung_area if lungs.card else None
         self.min_lung_area = own_limit if own_limit is not None else min_component_area(lungs.input_size)
 
@@ -173,20 +186,36 @@ class Workflow:
         found = [None] * len(cropped) if labels is None else [float(label) for label in labels]
         return [self.conclude(*item, threshold) for item in zip(cropped, maps, found, strict=True)]
 
-    def prepare(self, pixels: Pixels) -> Prepared:
-        """The radiograph at stage I's input size: 8-bit, bilinear (OpenCV)."""
+    def prepare(self, pixels: Pixels, flags: Sequence[str] = (), polarity: Polarity = "as_is") -> Prepared:
+        """The radiograph at stage I's input size: 8-bit, bilinear (OpenCV).
+
+        Args:
+            flags: codes of ``models.quality`` that come with the radiograph.
+            polarity: ``auto`` inverts a picture that is found inverted, ``as_is`` only flags it.
+        """
         gray = _as_gray(pixels)
         size = self.lungs.input_size
         picture = np.asarray(cv2.resize(gray, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
         height, width = gray.shape
-        return Prepared(picture, height, width, quality.picture_flags(picture, height, width))
+        found = quality.picture_flags(picture, height, width)
+        inverted = quality.looks_inverted(picture)
+        if inverted:
+            found = (quality.INVERTED_POLARITY, *found)
+        corrected = inverted and polarity == "auto"
+        return Prepared(
+            np.asarray(255 - picture, np.uint8) if corrected else picture,
+            height,
+            width,
+            (*dict.fromkeys((*flags, *found)),),
+            corrected,
+        )
 
     def crop_lungs(self, prepared: Prepared, lung_map: ProbabilityMap) -> Cropped:
         """What stage II sees of a radiograph, given stage I's map float32 [S, S]."""
         raw = lung_map > 0.5
         whole = Box(0, 0, raw.shape[1], raw.shape[0])
+        mask = clean_lungs(raw, self.min_lung_area)
         if self.crop == "single_crop":
-            mask = clean_lungs(raw, self.min_lung_area)
             # Where there is no lung the published code leaves out the last row and column.
             box = lungs_box(mask) or Box(0, 0, whole.width - 1, whole.height - 1)
             rows, columns = box.slices
@@ -198,7 +227,21 @@ class Workflow:
             box, image = whole, prepared.picture
             grid = cv2.resize(lung_map, (GRID, GRID), interpolation=cv2.INTER_LINEAR) > 0.5
         view = MaskView(box, self.lungs.input_size)
-        return Cropped(prepared, image, view, grid, separate_lungs(grid, self.two_lung_rule, view))
+        pair = separate_lungs(grid, self.two_lung_rule, view)
+        flags = (*self._doubts(prepared, lung_map, mask), *quality.lung_flags(pair))
+        return Cropped(prepared, image, view, grid, pair, flags, self._refuses(prepared, flags))
+
+    def _doubts(self, prepared: Prepared, lung_map: ProbabilityMap, mask: Mask) -> tuple[str, ...]:
+        """The flags that came before, and what stage I's map and its cleaned mask say."""
+        inverted = quality.INVERTED_POLARITY in prepared.flags and not prepared.corrected
+        judged = self.chest_rule.flags(prepared.picture, lung_map, inverted) if self.chest_rule else ()
+        found = (*prepared.flags, *judged, *quality.mask_flags(prepared.picture, mask))
+        return tuple(dict.fromkeys(found))
+
+    def _refuses(self, prepared: Prepared, flags: Sequence[str]) -> bool:
+        # Without its rule a network's own pictures may be of any kind, and the polarity is a guess.
+        inverted = self.chest_rule is not None and quality.INVERTED_POLARITY in flags and not prepared.corrected
+        return inverted or not quality.REFUSING.isdisjoint(flags)
 
     def conclude(
         self, cropped: Cropped, disease_map: ProbabilityMap, label: float | None, threshold: float | None = None
@@ -212,19 +255,19 @@ class Workflow:
         disease = cv2.resize(disease_map, (GRID, GRID), interpolation=cv2.INTER_LINEAR) > 0.5
         if label is not None and np.rint(label) == 0:
             disease = np.zeros_like(disease)
-        shares = zone_shares(cropped.pair, disease)
-        margin = threshold_margin(shares, threshold)
         pair = cropped.pair
+        shares = zone_shares(pair, disease)
+        margin = None if cropped.refused else threshold_margin(shares, threshold)
         lungs = cropped.lungs if self.two_lung_rule == "reference" else pair.mask(cropped.lungs.shape)
         placement = Placement(cropped.prepared.height, cropped.prepared.width, cropped.view, GRID)
         return Analysis(
-            score=severity_score(shares, threshold),
+            score=None if cropped.refused else severity_score(shares, threshold),
             shares=shares,
             threshold=threshold,
             margin=margin,
             diseased_share=diseased_share(lungs, disease),
             disease_probability=label,
-            flags=cropped.prepared.flags + quality.lung_flags(pair) + quality.margin_flags(margin),
+            flags=cropped.flags + quality.margin_flags(margin),
             masks=PlacedMasks(placement, pair, lungs if self.two_lung_rule == "reference" else None, disease),
         )
 

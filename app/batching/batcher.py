@@ -13,7 +13,7 @@ from models.cpu import available_cpus
 from models.pixels import Pixels
 from models.transfer import Prepared
 from models.waiting import ShortWaits
-from models.workflow import Analysis, Cropped, Workflow
+from models.workflow import Analysis, Cropped, Polarity, Workflow
 from models.workflow import Prepared as Radiograph
 
 _Result = TypeVar("_Result")
@@ -47,16 +47,18 @@ class Batcher:
 
     async def analyse(
         self,
-        read: Callable[[], Pixels],
+        read: Callable[[], tuple[Pixels, tuple[str, ...]]],
         finish: Callable[[Analysis], _Result],
         threshold: float | None,
         clock: Stopwatch,
+        polarity: Polarity = "as_is",
     ) -> _Result:
         """One radiograph through both stages; cancelling it drops it when its next batch forms.
 
         Args:
-            read: in the pool, gives the radiograph, uint8 [H, W].
+            read: in the pool, gives the radiograph, uint8 [H, W], and the flags that come with it.
             finish: in the pool, makes of the analysis what is returned.
+            polarity: see ``Workflow.prepare``.
 
         Raises:
             DeviceLost: the device failed for good.
@@ -66,9 +68,9 @@ class Batcher:
 
         # Three visits to the pool, no more: each passes through the loop, and costs as much as a small picture.
         def before() -> Radiograph:
-            pixels = read()
+            pixels, flags = read()
             with clock.measure("prepare"):
-                return workflow.prepare(pixels)
+                return workflow.prepare(pixels, flags, polarity)
 
         def between() -> tuple[Cropped, Prepared]:
             with clock.measure("between"):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from app.errors import EmptyFile
+from app.intake.dicom import read_dicom
 from app.intake.gray import Gray
 from app.intake.pictures import read_picture
 from app.intake.radiograph import Format, Limits, Radiograph, Upload
@@ -27,9 +28,13 @@ def decode(data: Upload, limits: Limits) -> Radiograph:
         UnsupportedFormat: not a format that is read.
         ImageTooLarge, ImageTooSmall: by the size its header declares.
         UnreadableImage: damaged, cut off, of several pages, or of an unread kind.
+        UnsupportedDicom: a DICOM object that is no single gray radiograph, or of an unread transfer syntax.
     """
     if not data:
         raise EmptyFile("The upload has no bytes")
     kind = sniff(data)
-    pixels = _DECODERS[kind](data, kind, limits)
-    return Radiograph(pixels=pixels, format=kind, sha256=hashlib.sha256(data).hexdigest())
+    sha256 = hashlib.sha256(data).hexdigest()
+    if kind == "DICOM":
+        found = read_dicom(data, limits)
+        return Radiograph(found.pixels, kind, sha256, found.source, found.flags)
+    return Radiograph(_DECODERS[kind](data, kind, limits), kind, sha256)

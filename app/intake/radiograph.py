@@ -1,14 +1,15 @@
 """What an upload becomes: the radiograph, and the limits it has to keep."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import Dataset
 
 from app.errors import ImageTooLarge, ImageTooSmall
 
-Format = Literal["JPEG", "PNG", "TIFF", "BMP"]
+Format = Literal["JPEG", "PNG", "TIFF", "BMP", "DICOM"]
 Upload = bytes | bytearray | memoryview
 
 
@@ -20,11 +21,16 @@ class Radiograph:
         pixels: uint8 [H, W], gray, C-contiguous, black is 0; may be read-only.
         format: what the upload's content is, whatever it was declared as.
         sha256: hex digest of the uploaded bytes.
+        source: a DICOM object's header without its pixels, for the reports that refer to it; it names the
+            patient, so it is never logged nor put into JSON. None of other formats.
+        flags: what the header says against a score, codes of ``models.quality``.
     """
 
     pixels: NDArray[np.uint8]
     format: Format
     sha256: str
+    source: Dataset | None = field(default=None, repr=False)
+    flags: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:

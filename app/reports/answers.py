@@ -34,11 +34,12 @@ def score_json(finding: Finding) -> bytes:
     return schema.ScoreReport(**_fields(finding)).model_dump_json().encode()
 
 
-def segment_json(finding: Finding, contours: bool) -> bytes:
-    """A ``SegmentReport``, with each mask's polygons where asked for."""
+def segment_json(finding: Finding, contours: bool, radiograph: bool) -> bytes:
+    """A ``SegmentReport``, with each mask's polygons and the radiograph itself where asked for."""
     with finding.clock.measure("render"):
         masks = report.report_masks(finding.analysis, contours)
-    return schema.SegmentReport(**_fields(finding), masks=masks).model_dump_json().encode()
+        picture = report.report_radiograph(finding.radiograph.pixels) if radiograph else None
+    return schema.SegmentReport(**_fields(finding), masks=masks, radiograph=picture).model_dump_json().encode()
 
 
 def overlay_png(finding: Finding) -> bytes:

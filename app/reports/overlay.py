@@ -24,6 +24,8 @@ WHITE: Final[Colour] = (255, 255, 255)
 YELLOW: Final[Colour] = (0, 230, 255)
 RED: Final[Colour] = (30, 30, 255)
 CAPTION: Final = "Research use only"
+MAX_SIDE: Final = 2048
+"""Of a picture in an answer, pixels."""
 
 # One filter for all rows: OpenCV's own way, trying each on each row, takes half as long again for a picture
 # and four times as long for a mask, to save 2 % and 20 % of the bytes.
@@ -59,7 +61,7 @@ class _Zone:
     box: Box
 
 
-def draw_overlay(pixels: Pixels, analysis: Analysis, max_side: int = 2048) -> Pixels:
+def draw_overlay(pixels: Pixels, analysis: Analysis, max_side: int = MAX_SIDE) -> Pixels:
     """The radiograph with what was found: what was not found is not drawn.
 
     Args:
@@ -78,12 +80,12 @@ def draw_overlay(pixels: Pixels, analysis: Analysis, max_side: int = 2048) -> Pi
         raise ValueError(f"expected uint8 {wanted}, found {pixels.dtype} {list(pixels.shape)}")
     if max_side < 1:
         raise ValueError(f"expected a longest side of 1 pixel at least, found {max_side}")
-    gray = _shrunk(pixels, max_side, cv2.INTER_AREA)
+    gray = shrunk(pixels, max_side, cv2.INTER_AREA)
     lungs, disease = (
-        _shrunk(mask.view(np.uint8), max_side, cv2.INTER_NEAREST).view(np.bool_)
+        shrunk(mask.view(np.uint8), max_side, cv2.INTER_NEAREST).view(np.bool_)
         for mask in (analysis.lungs, analysis.disease)
     )
-    zones = _shrunk(analysis.zones, max_side, cv2.INTER_NEAREST)
+    zones = shrunk(analysis.zones, max_side, cv2.INTER_NEAREST)
     picture = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
     _fill_disease(picture, gray, disease)
     box = lungs_box(lungs)
@@ -121,7 +123,8 @@ def _encoded(picture: Pixels, extension: str, options: Sequence[int]) -> bytes:
     return bytes(data)
 
 
-def _shrunk(pixels: Pixels, max_side: int, interpolation: int) -> Pixels:
+def shrunk(pixels: Pixels, max_side: int, interpolation: int) -> Pixels:
+    """uint8 [H, W] with no side over ``max_side``, its aspect kept; a smaller one as it is."""
     height, width = pixels.shape
     scale = max_side / max(height, width)
     if scale >= 1:
@@ -234,6 +237,12 @@ def _roomiest(member: Mask) -> tuple[int, int]:
 def _write_caption(picture: Pixels) -> None:
     height = round(max(picture.shape) * _CAPTION_SHARE)
     _write(picture, CAPTION, (picture.shape[1] // 2, picture.shape[0]), height, WHITE, bold=False)
+
+
+def write_heading(picture: Pixels, text: str) -> None:
+    """Writes a line at the top of a picture uint8 [h, w, 3], in place; one that is too narrow for it stays without."""
+    height = round(max(picture.shape) * _CAPTION_SHARE)
+    _write(picture, text, (picture.shape[1] // 2, 0), height, WHITE, bold=True)
 
 
 def _write(picture: Pixels, text: str, centre: tuple[int, int], height: int, colour: Colour, bold: bool) -> None:

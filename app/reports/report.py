@@ -1,15 +1,19 @@
 """An ``Analysis`` as the JSON answer."""
 
 from base64 import b64encode
+from dataclasses import asdict
 from math import isnan
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from app.intake import Radiograph
+from app.intake.dicom import read_header
 from app.reports import schema
 from app.reports.contours import contours
-from app.reports.overlay import PictureFormat, draw_overlay, encode_mask, encode_picture
+from app.reports.overlay import MAX_SIDE, PictureFormat, draw_overlay, encode_mask, encode_picture, shrunk
+from models.severity import ZONES
 from models.stage import Stage
 from models.workflow import Analysis, Workflow
 
@@ -42,8 +46,13 @@ def report_models(workflow: Workflow, service: str) -> schema.Models:
 
 def report_image(radiograph: Radiograph) -> schema.Image:
     """The radiograph as it came."""
+    header = None if radiograph.source is None else read_header(radiograph.source)
     return schema.Image(
-        format=radiograph.format, width=radiograph.width, height=radiograph.height, sha256=radiograph.sha256
+        format=radiograph.format,
+        width=radiograph.width,
+        height=radiograph.height,
+        sha256=radiograph.sha256,
+        dicom=None if header is None else schema.Dicom(**asdict(header)),
     )
 
 
@@ -54,22 +63,38 @@ def report_quality(analysis: Analysis) -> schema.Quality:
 
 def report_overlay(pixels: NDArray[np.uint8], analysis: Analysis, format: PictureFormat) -> schema.Picture:
     """The overlay, drawn and encoded."""
-    picture = draw_overlay(pixels, analysis)
-    media_type, data = encode_picture(picture, format)
-    height, width = picture.shape[:2]
-    return schema.Picture(media_type=media_type, width=width, height=height, data=b64encode(data).decode())
+    return _report_picture(draw_overlay(pixels, analysis), format)
+
+
+def report_radiograph(pixels: NDArray[np.uint8]) -> schema.Picture:
+    """The radiograph itself, uint8 [H, W], as a gray JPEG of the overlay's size."""
+    return _report_picture(shrunk(pixels, MAX_SIDE, cv2.INTER_AREA), "jpeg")
 
 
 def report_masks(analysis: Analysis, with_contours: bool) -> schema.Masks:
-    """Both masks as PNG, with polygons where asked for."""
+    """Both masks as PNG, with polygons, those of the zones too, where asked for."""
     return schema.Masks(
-        lungs=_report_mask(analysis.lungs, with_contours), disease=_report_mask(analysis.disease, with_contours)
+        lungs=_report_mask(analysis.lungs, with_contours),
+        disease=_report_mask(analysis.disease, with_contours),
+        zones=_zone_contours(analysis) if with_contours else None,
     )
 
 
 def rounded(value: float | None) -> float | None:
     """To the places that mean something."""
     return None if value is None else round(value, _PLACES)
+
+
+def _report_picture(picture: NDArray[np.uint8], format: PictureFormat) -> schema.Picture:
+    """A picture uint8 [h, w, 3] BGR, or [h, w] gray."""
+    media_type, data = encode_picture(picture, format)
+    height, width = picture.shape[:2]
+    return schema.Picture(media_type=media_type, width=width, height=height, data=b64encode(data).decode())
+
+
+def _zone_contours(analysis: Analysis) -> dict[schema.ZoneName, list[list[list[int]]]]:
+    polygons = {zone: contours(analysis.zones == ZONES.index(zone) + 1) for zone in _ZONES}
+    return {zone: found for zone, found in polygons.items() if found}
 
 
 def _report_mask(mask: NDArray[np.bool_], with_contours: bool) -> schema.MaskPicture:

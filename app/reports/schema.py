@@ -29,6 +29,20 @@ class Quality(_Frozen):
     flags: list[str]
 
 
+class Dicom(_Frozen):
+    """What a DICOM object's header says of the picture; null where it says nothing. No identifiers."""
+
+    view_position: str | None
+    laterality: str | None
+    patient_orientation: str | None = Field(description="of rows and of columns, such as L\\F")
+    body_part: str | None
+    presentation_intent: str | None
+    burned_in_annotation: str | None
+    pixel_spacing: tuple[float, float] | None = Field(description="millimetres between rows and between columns")
+    photometric_interpretation: str | None
+    transfer_syntax: str = Field(description="its UID")
+
+
 class Image(_Frozen):
     """The radiograph as it came."""
 
@@ -36,6 +50,7 @@ class Image(_Frozen):
     width: int
     height: int
     sha256: str = Field(description="of the uploaded bytes")
+    dicom: Dicom | None = Field(None, description="null for other formats")
 
 
 class Model(_Frozen):
@@ -90,10 +105,13 @@ class MaskPicture(_Frozen):
 
 
 class Masks(_Frozen):
-    """Both masks."""
+    """Both masks, and the zones' outlines where asked for."""
 
     lungs: MaskPicture
     disease: MaskPicture
+    zones: dict[ZoneName, list[list[list[int]]]] | None = Field(
+        None, description="polygons [[x, y], …] of each zone that was found; only with contours=true"
+    )
 
 
 class ScoreReport(_Frozen):
@@ -119,6 +137,9 @@ class SegmentReport(ScoreReport):
     """Severity and masks of one radiograph."""
 
     masks: Masks
+    radiograph: Picture | None = Field(
+        None, description="the radiograph itself, gray, 2,048 pixels at most; only with radiograph=true"
+    )
 
 
 class ProblemReport(BaseModel):

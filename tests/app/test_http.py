@@ -65,6 +65,7 @@ def test_score_of_the_phantom(server: Server, phantom_png: bytes) -> None:
         "width": 512,
         "height": 512,
         "sha256": hashlib.sha256(phantom_png).hexdigest(),
+        "dicom": None,
     }
     assert report.models.lungs.architecture == "DeepLabV3+"
     assert report.models.disease.architecture == "MA-Net"

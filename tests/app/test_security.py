@@ -214,6 +214,21 @@ def test_a_refused_body_that_comes_to_its_end_leaves_the_connection_whole(hasty:
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.parametrize("late", [b"x" * 10, b"\r\n"], ids=["a body after its refusal", "an empty line"])
+def test_an_answered_connection_ends_whatever_came_last(hasty: Server, late: bytes) -> None:
+    head = b"POST /score HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nContent-Length: %d\r\n\r\n"
+    asked = head % len(late) if late.strip() else b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    with connect(hasty) as connection:
+        connection.sendall(asked)
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += connection.recv(65536)
+        connection.sendall(late)
+        # Uvicorn's own patience is five seconds.
+        connection.settimeout(20)
+        assert connection.recv(65536) == b""
+
+
 def test_a_client_that_does_not_read_is_left(hasty: Server) -> None:
     asked = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
     with connect(hasty) as connection:

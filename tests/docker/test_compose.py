@@ -12,7 +12,7 @@ from app.settings import Settings
 from tests.app.server import ROOT
 
 COMPOSE = ROOT / "docker-compose.yml"
-PROFILES = ("cpu", "gpu")
+PROFILES = ("cpu", "gpu", "pacs")
 REPLICAS = ("service-0", "service-1", "service-cpu")
 
 
@@ -82,3 +82,25 @@ def test_only_the_gateway_can_be_reached_from_other_machines(services: dict[str,
     for name, service in services.items():
         for port in service.get("ports", []):
             assert str(port).startswith("127.0.0.1:"), name
+
+
+def test_the_edge_can_write_its_archive_only_and_is_not_root(services: dict[str, Any]) -> None:
+    edge = services["edge"]
+    assert edge["read_only"] is True
+    assert edge["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in edge["security_opt"]
+    assert edge["user"] == "10001:10001"
+    assert [volume for volume in edge["volumes"] if not volume.endswith(":ro")] == ["edge:/var/lib/orthanc/edge:rw"]
+    # It sees the gateway, not the replicas.
+    assert list(edge["networks"]) == ["front"]
+    assert edge["environment"]["CXR_PACS_SERVICE_URL"] == "http://gateway:8080"
+
+
+def test_the_edges_variables_are_those_that_it_reads(services: dict[str, Any]) -> None:
+    folder = ROOT / "docker" / "orthanc"
+    start = (folder / "start.sh").read_text()
+    settings = (folder / "settings.py").read_text()
+    page = (ROOT / "docs" / "pacs.md").read_text()
+    for name in services["edge"]["environment"]:
+        assert f"${{{name}:-" in start or f'"{name.removeprefix("CXR_PACS_")}"' in settings, name
+        assert f"`{name}`" in page, name

@@ -6,7 +6,10 @@ from functools import cache
 from typing import Final
 
 import numpy as np
+from pydicom import uid
+from pydicom.encaps import encapsulate
 
+from tests.app.intake.dicoms import deflated, dicom
 from tests.app.intake.samples import bmp, chest, chunk, gray_palette, png, save, tiff
 from tests.robustness.structures import join_jpeg, split_jpeg
 
@@ -41,6 +44,13 @@ def large_deep_colour() -> bytes:
     return _png(LARGEST, LARGEST, 16, 6, packed)
 
 
+def large_dicom(syntax: str) -> bytes:
+    """The dearest DICOM object of a transfer syntax: of 16 bits, and nothing in it."""
+    samples = np.zeros((LARGEST, LARGEST), np.uint16)
+    samples[0, 0] = 1
+    return dicom(samples, syntax)
+
+
 def bombs() -> dict[str, bytes]:
     """By name; each is refused by its header, or costs no more than the picture that it says it is."""
     gray = chest()
@@ -61,6 +71,11 @@ def bombs() -> dict[str, bytes]:
         "TIFF whose strip inflates": _deflated_tiff(zeros(256)),
         "TIFF that goes in circles": _circular_tiff(),
         "BMP of huge dimensions": bmp(0, 8, b"", gray_palette(), 60_000, 60_000),
+        "DICOM that inflates": deflated(dicom(gray, uid.DeflatedExplicitVRLittleEndian), bytes(256 << 20)),
+        "DICOM of huge dimensions": dicom(gray, Rows=65535, Columns=65535),
+        "DICOM of a huge codestream": dicom(
+            gray, uid.JPEGBaseline8Bit, pixel_data=encapsulate([_sized_jpeg(65_500)]), Rows=80, Columns=96
+        ),
         "BMP of line ends": bmp(1, 8, b"\0\0" * 2_000_000, gray_palette(), 96, 80),
     }
 

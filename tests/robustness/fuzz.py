@@ -77,15 +77,17 @@ class Campaign:
         bounds: Bounds | None = None,
         decoder: Decode = decode,
         first: int = 0,
+        prefix: str = "",
     ) -> None:
         """Args:
         folder: for the files that failed; made if need be.
         decoder: what is tried; importable by its name.
+        prefix: of the names of the seeds that are used, which begin with their format.
         """
         self.tally = Tally()
         self._seed, self._folder, self._decoder = seed, folder, decoder
         self._bounds = bounds or Bounds()
-        self._seeds = all_seeds()
+        self._seeds = {name: data for name, data in all_seeds().items() if name.startswith(prefix)}
         self._left: Iterator[int] = iter(range(first, first + count))
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
@@ -197,13 +199,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first file")
+    parser.add_argument("--seeds", default="", help="what the names of seeds begin with, such as DICOM; empty: all")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=Bounds.seconds, help="CPU time that a file may take")
     parser.add_argument("--memory-mib", type=int, default=Bounds.memory_mib)
     parser.add_argument("--folder", type=Path, default=Path("build/fuzz"), help="for files that failed")
     options = parser.parse_args(arguments)
     bounds = Bounds(options.memory_mib, options.seconds)
-    tally = Campaign(options.count, options.seed, options.folder, bounds, first=options.first).run(options.jobs)
+    tally = Campaign(
+        options.count, options.seed, options.folder, bounds, first=options.first, prefix=options.seeds
+    ).run(options.jobs)
     print(tally.table())
     return 1 if tally.failures else 0
 

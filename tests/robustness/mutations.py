@@ -6,6 +6,7 @@ from hashlib import sha256
 from random import Random
 from typing import Final
 
+from tests.robustness import dicoms as dicoms  # puts its edits among the others
 from tests.robustness.structures import editor_of, scramble
 
 _EDITS: Final = (1, 1, 1, 2, 2, 3, 5)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from models.phantom import draw_phantom
 from tests.app.intake.samples import bmp, bmp_rle8, chunk, gray_palette, oriented, png, save
+from tests.robustness.dicoms import dicom_seeds
 from tests.robustness.tiffs import tiff_seeds
 
 Gray = NDArray[np.uint8]
@@ -124,7 +125,7 @@ def _long_header(gray: Gray) -> bytes:
     return head + sizes + _masks(0xFF0000, 0xFF00, 0xFF, 0xFF000000) + b"BGRs" + bytes(64) + pixels
 
 
-SOURCES: list[Callable[[Gray], Mapping[str, bytes]]] = [png_seeds, jpeg_seeds, tiff_seeds, bmp_seeds]
+SOURCES: list[Callable[[Gray], Mapping[str, bytes]]] = [png_seeds, jpeg_seeds, tiff_seeds, bmp_seeds, dicom_seeds]
 """What makes the seeds; a new format adds its function here, and its edits to ``structures.EDITORS``."""
 
 

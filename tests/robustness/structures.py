@@ -264,7 +264,7 @@ EDITORS: dict[tuple[int, bytes], Editor] = {
     (0, b"MM"): edit_tiff,
     (0, b"BM"): edit_bmp,
 }
-"""By where a format's mark stands, and the mark; DICOM's would be ``(128, b"DICM")``."""
+"""By where a format's mark stands, and the mark; ``dicoms`` adds its own."""
 
 
 def editor_of(data: bytes) -> Editor:

@@ -16,10 +16,10 @@ from tests.robustness.fuzz_worker import Bounds
 from tests.robustness.mutations import build_case
 from tests.robustness.seeds import seeds
 
-SEED = 20261123
-DECODED, SENT = 2000, 200
+SEED, HOSTILE_SEED = 20261123, 20261132
+DECODED, SENT, HOSTILE = 2000, 200, 60
 SEEDS = seeds()
-FORMATS = {"PNG", "JPEG", "TIFF", "BMP"}
+FORMATS = {"PNG", "JPEG", "TIFF", "BMP", "DICOM"}
 
 
 @pytest.mark.parametrize("name", SEEDS)
@@ -43,7 +43,8 @@ def test_mutated_files_are_radiographs_or_problems(tmp_path: Path) -> None:
     # Edits that every file fails on at its first bytes would test nothing behind them.
     assert set(tally.formats) == FORMATS
     assert DECODED / 10 < tally.outcomes["accepted"] < DECODED * 9 / 10
-    assert {"unreadable_image", "image_too_large", "image_too_small", "unsupported_format"} <= set(tally.outcomes)
+    refused = {"unreadable_image", "image_too_large", "image_too_small", "unsupported_format", "unsupported_dicom"}
+    assert refused <= set(tally.outcomes)
 
 
 def hostile_decoder(data: bytes, limits: Limits) -> Radiograph:
@@ -64,18 +65,18 @@ def hostile_decoder(data: bytes, limits: Limits) -> Radiograph:
 
 
 def test_crashes_hangs_and_faults_belong_to_their_file(tmp_path: Path) -> None:
-    tally = Campaign(80, SEED, tmp_path, Bounds(seconds=0.5), hostile_decoder).run(1)
+    tally = Campaign(HOSTILE, HOSTILE_SEED, tmp_path, Bounds(seconds=0.5), hostile_decoder).run(1)
     kinds = {
         0: "crash, SIGSEGV",
         1: "takes too long",
         2: "neither picture nor problem",
         3: "neither picture nor problem",
     }
-    cases = [build_case(SEED, index, SEEDS) for index in range(80)]
+    cases = [build_case(HOSTILE_SEED, index, SEEDS) for index in range(HOSTILE)]
     expected = [(case.index, kinds[sum(case.data) % 40], case.digest) for case in cases if sum(case.data) % 40 in kinds]
     assert {kind for _, kind, _ in expected} == set(kinds.values()), "this seed has one of each"
     assert sorted(tally.failures) == expected
-    assert tally.files == 80
+    assert tally.files == HOSTILE
     for index, kind, digest in expected:
         assert (tmp_path / f"{digest}.bin").read_bytes() == cases[index].data
         note = json.loads((tmp_path / f"{digest}.json").read_text())

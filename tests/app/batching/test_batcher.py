@@ -80,7 +80,8 @@ class Rig:
 
     def request(self, seed: int = 0) -> asyncio.Task[Analysis]:
         pixels = radiograph(SIZE, SIZE, seed)
-        return asyncio.ensure_future(self.batcher.analyse(lambda: pixels, lambda analysis: analysis, None, Stopwatch()))
+        analysis = self.batcher.analyse(lambda: (pixels, ()), lambda analysis: analysis, None, Stopwatch())
+        return asyncio.ensure_future(analysis)
 
     async def entered(self, stage: GatedStage) -> None:
         """Until a run of the stage stands at its gate."""
@@ -127,7 +128,8 @@ def poisoned(batch: Sequence[Prepared]) -> None:
 def poison_request(rig: Rig) -> asyncio.Task[Analysis]:
     pixels = radiograph(SIZE, SIZE)
     pixels[:] = POISON
-    return asyncio.ensure_future(rig.batcher.analyse(lambda: pixels, lambda analysis: analysis, None, Stopwatch()))
+    analysis = rig.batcher.analyse(lambda: (pixels, ()), lambda analysis: analysis, None, Stopwatch())
+    return asyncio.ensure_future(analysis)
 
 
 async def test_arrivals_gather_while_the_device_is_busy(rig: Rig) -> None:

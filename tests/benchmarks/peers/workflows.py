@@ -15,8 +15,7 @@ from models.cards import ModelCard, Role
 from models.checkpoints import read_card
 from models.cpu import keep_freed_memory, limit_threads
 from models.device import resolve_device, resolve_precision
-from models.folding import fold_batch_norms
-from models.networks import build_network
+from models.evaluation.costs import untrained_network
 from models.phantom import phantom_lungs
 from models.published import preprocessing
 from models.selftest import run_self_test
@@ -31,9 +30,6 @@ Kind: TypeAlias = Literal["embedded", "published", "free"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 ROLES: tuple[Role, ...] = get_args(Role)
 
-_SEED = 0
-_CALIBRATION_RUNS = 3
-_CALIBRATION_SHAPE = (2, 3, 256, 256)
 _PUBLISHED: Mapping[Role, tuple[str, str, int]] = {
     "lungs": ("DeepLabV3+", "efficientnet-b1", 512),
     "disease": ("MAnet", "timm-regnetx_064", 544),
@@ -131,21 +127,8 @@ def untrained(card: ModelCard, *, folded: bool = True) -> nn.Module:
     What it would say is noise, whose outlines would cost the host far more than lungs do, so it is run and its answer
     is replaced.
     """
-    network = _random_network(card)
-    if folded and not fold_batch_norms(network, card.input_size):
-        network = _random_network(card)
+    network = untrained_network(card.architecture, card.encoder, card.input_size, folded=folded)
     return _Posed(_pose(card.role, card.input_size), network)
-
-
-def _random_network(card: ModelCard) -> nn.Module:
-    """Random weights, and the batch statistics of random pictures: without these, activations grow or vanish from
-    layer to layer, and arithmetic on the smallest numbers is slow."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(_SEED)
-        network = build_network(card.architecture, card.encoder).train()
-        for _ in range(_CALIBRATION_RUNS):
-            network(torch.rand(_CALIBRATION_SHAPE))
-    return network.eval()
 
 
 def _pose(role: Role, size: int) -> NDArray[np.float32]:

@@ -1,32 +1,16 @@
-"""Tables of the workflow's figures against people and against published systems."""
+"""The table of the embedded default, with the bars it must reach."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
 from typing import Any, Literal
 
 import numpy as np
 
-from models.pack import Case
-from models.pixels import Mask
-from models.workflow import Analysis
+from models.evaluation.results import Result, brixia_correlation, mean_absolute_error
+from models.evaluation.tables import markdown
 
 SYSTEMS = {"manet": "MA-Net (published)", "bsnet": "BS-Net", "covidnet": "COVID-Net-S"}
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of one case; the masks themselves are not kept.
-
-    Attributes:
-        lung_dice, disease_dice: against the drawn masks; None where there is none.
-    """
-
-    case: Case
-    score: int | None
-    shares: tuple[float, ...]
-    lung_dice: float | None
-    disease_dice: float | None
 
 
 @dataclass(frozen=True)
@@ -53,28 +37,6 @@ class Figure:
         if self.limit is None:
             return True
         return self.value <= self.limit if self.lower_is_better else self.value >= self.limit
-
-
-def judge(case: Case, analysis: Analysis) -> Result:
-    """Compares one analysis with what people drew."""
-    return Result(
-        case=case,
-        score=analysis.score,
-        shares=analysis.shares,
-        lung_dice=dice(analysis.lungs, case.lungs) if case.has_lungs else None,
-        disease_dice=dice(analysis.disease, case.disease) if case.has_disease and case.disease.any() else None,
-    )
-
-
-def evaluate(analyse: Callable[[Case], Analysis], cases: Iterable[Case]) -> list[Result]:
-    """Runs every case once."""
-    return [judge(case, analyse(case)) for case in cases]
-
-
-def dice(found: Mask, drawn: Mask) -> float:
-    """Dice coefficient of two masks bool [H, W]; 1 where both are empty."""
-    total = np.count_nonzero(found) + np.count_nonzero(drawn)
-    return float(2 * np.count_nonzero(found & drawn) / total) if total else 1.0
 
 
 def figures(results: Sequence[Result]) -> list[Figure]:
@@ -117,43 +79,16 @@ def cross_validated(metrics: Mapping[str, Any], adults: int) -> list[Figure]:
     ]
 
 
-def mean_absolute_error(results: Iterable[Result]) -> float:
-    """Of the score against the readers' consensus, over those that have both; NaN where none has."""
-    errors = [
-        abs(result.score - result.case.score)
-        for result in results
-        if result.score is not None and result.case.score is not None
-    ]
-    return _mean(errors)
-
-
-def brixia_correlation(results: Iterable[Result]) -> tuple[float, int]:
-    """Spearman's rank correlation of zone share and mean Brixia zone score, and the number of zones.
-
-    Sides or ends mixed up show here: it falls when either is turned round.
-    """
-    pairs = [
-        pair
-        for result in results
-        if result.case.brixia and result.score is not None
-        for pair in zip(result.shares, np.mean(result.case.brixia, axis=0), strict=True)
-    ]
-    if len(pairs) < 3:
-        return nan, len(pairs)
-    shares, scores = (_ranks(np.array(column)) for column in zip(*pairs, strict=True))
-    return float(np.corrcoef(shares, scores)[0, 1]), len(pairs)
-
-
 def table(lines: Sequence[Figure]) -> str:
     """Markdown, with a column for each published system that has figures."""
     header = ["figure", "n", "embedded default", *SYSTEMS.values(), "bar", ""]
-    rows = [header, ["---"] * len(header)]
+    rows = []
     for line in lines:
         bar = "" if line.limit is None else f"{'≤' if line.lower_is_better else '≥'} {line.limit:.2f}"
         verdict = "" if line.limit is None else "met" if line.met else "MISSED"
         others = [f"{line.others[name]:.3f}" if name in line.others else "" for name in SYSTEMS]
         rows.append([line.name, str(line.count), f"{line.value:.3f}", *others, bar, verdict])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown(header, rows)
 
 
 def _severity(name: str, results: Sequence[Result], limit: float | None) -> Figure:
@@ -182,11 +117,3 @@ def _mean(values: Sequence[float]) -> float:
 
 def _percentile(values: Sequence[float], percent: float) -> float:
     return float(np.percentile(values, percent)) if values else nan
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks with ties averaged."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    averaged: np.ndarray = (last - (counts - 1) / 2)[inverse]
-    return averaged

@@ -1,0 +1,147 @@
+"""The command line of ``cxr-score``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.client.answers import NotTheService
+from app.client.folder import list_files
+from app.client.interruption import Interruption, interruptible
+from app.client.run import Folder, Outcome, Run
+from app.client.sending import Question, Sender, Stopped
+from app.client.table import Table, TableError
+from app.client.tally import Tally
+
+ANSWERED, INCOMPLETE, USELESS, INTERRUPTED = 0, 1, 2, 130
+NOTICE = "Research use only. Not a medical device."
+NOTE_CHARACTERS = 60
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def _address(url: str) -> str:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise typer.BadParameter(str(error)) from error
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise typer.BadParameter("expected an address such as http://127.0.0.1:8000")
+    return url
+
+
+def _key(key: str) -> str:
+    if not all("!" <= character <= "~" for character in key):
+        raise typer.BadParameter("a key has printable ASCII characters only")
+    return key
+
+
+@app.command()
+def score(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="searched with all that is under it")
+    ],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="the table; a run goes on where the last one stopped")],
+    url: Annotated[
+        str, typer.Option(envvar="CXR_URL", callback=_address, help="the service")
+    ] = "http://127.0.0.1:8000",
+    api_key: Annotated[
+        str, typer.Option(envvar="CXR_API_KEY", callback=_key, show_default=False, help="where the service wants one")
+    ] = "",
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="requests at once")] = 4,
+    masks: Annotated[Path | None, typer.Option(file_okay=False, help="folder for masks of lungs and disease")] = None,
+    overlays: Annotated[Path | None, typer.Option(file_okay=False, help="folder for overlays")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="a zone counts when its share is over it; else the service's")
+    ] = None,
+    dataset: Annotated[str, typer.Option(help="the table's first column; else DIR's name")] = "",
+    patience: Annotated[float, typer.Option(min=0, help="seconds to keep trying one radiograph")] = 300.0,
+    timeout: Annotated[float, typer.Option(min=1, help="seconds to wait for one answer")] = 60.0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="tell only what went wrong")] = False,
+) -> None:
+    """Scores every radiograph in a folder. Research use only. Not a medical device.
+
+    Exit status: 0 when each radiograph has its answer in the table, 1 when some have none, 2 when asking was of no use,
+    130 when interrupted.
+    """
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    if folder.resolve() in {place.resolve() for place in (masks, overlays) if place}:
+        raise typer.BadParameter("masks and overlays would be taken for radiographs: choose another folder for them")
+    parameters = {"overlay": "true" if overlays else "false"}
+    if threshold is not None:
+        parameters["threshold"] = str(threshold)
+    question = Question("segment" if masks else "score", parameters, patience)
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    with interruptible() as interruption:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with Table(out) as table, httpx.Client(base_url=url, headers=headers, timeout=timeout) as client:
+                places = Folder(folder.resolve(), masks, overlays)
+                command = _Command(console, quiet, table, dataset or folder.resolve().name, places)
+                status = command.run(client, question, concurrency, interruption)
+        except (Stopped, NotTheService, TableError, OSError) as error:
+            console.print(f"stopped: {error}")
+            status = USELESS
+    raise typer.Exit(INTERRUPTED if interruption.signalled else status)
+
+
+class _Command:
+    """One run with its progress and its last words."""
+
+    def __init__(self, console: Console, quiet: bool, table: Table, dataset: str, folder: Folder) -> None:
+        self._console, self._quiet, self._table, self._dataset, self._folder = console, quiet, table, dataset, folder
+        self._tally = Tally()
+
+    def run(self, client: httpx.Client, question: Question, concurrency: int, interruption: Interruption) -> int:
+        """Sends what has no row yet; the exit status."""
+        left_out = [path.resolve() for path in (self._table.path, self._folder.masks, self._folder.overlays) if path]
+        unread: list[OSError] = []
+        names = list_files(self._folder.path, left_out, unread.append)
+        for error in unread:
+            folder = Path(error.filename).relative_to(self._folder.path).as_posix()
+            self._tally.add(Outcome(folder, "unanswered", reason=error.strerror or type(error).__name__))
+        rest = [name for name in names if (self._dataset, name) not in self._table.failed]
+        before = len(names) - len(rest)
+        try:
+            with self._progress() as progress:
+                bar = progress.add_task("", total=len(names), completed=before, note="")
+
+                def tell(trouble: str) -> None:
+                    progress.update(bar, note=f"trying again: {trouble}"[:NOTE_CHARACTERS])
+
+                run = Run(self._folder, rest, Sender(client, question, interruption.stop, tell), interruption.stop)
+                for outcome in run.outcomes(concurrency):
+                    self._keep(outcome)
+                    progress.update(bar, advance=1, note="")
+        finally:
+            self._say(before)
+        failed = any(self._table.failed.get((self._dataset, name), False) for name in names)
+        return INCOMPLETE if self._tally.kinds["unanswered"] or failed else ANSWERED
+
+    def _keep(self, outcome: Outcome) -> None:
+        self._tally.add(outcome)
+        if outcome.row is not None:
+            self._table.add({"dataset": self._dataset, "filename": outcome.name, **outcome.row})
+
+    def _progress(self) -> Progress:
+        return Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=self._console,
+            disable=self._quiet,
+        )
+
+    def _say(self, before: int) -> None:
+        for line in self._tally.troubles():
+            self._console.print(line)
+        if len(self._table.models) > 1:
+            self._console.print("the table has scores of different networks or thresholds; its columns say which")
+        if not self._quiet:
+            for line in self._tally.summary(before):
+                self._console.print(line)
+            self._console.print(NOTICE)

@@ -1,0 +1,66 @@
+"""The radiographs of a folder, found by content."""
+
+import os
+import re
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Final
+
+HEAD_BYTES: Final = 132
+_SIGNATURES: Final = (
+    (0, b"\xff\xd8\xff"),  # JPEG
+    (0, b"\x89PNG\r\n\x1a\n"),
+    (0, b"II*\x00"),  # TIFF, little and big endian, and BigTIFF
+    (0, b"MM\x00*"),
+    (0, b"II+\x00"),
+    (0, b"MM\x00+"),
+    (128, b"DICM"),
+)
+# DICOM without its preamble (PS3.10, 7.1) starts at once with an element of group 0002 or 0008: explicit VR has two
+# capital letters behind the tag, implicit VR a length, of which the upper half is 0 for every element that comes first.
+_BARE_DICOM: Final = re.compile(
+    rb"[\x02\x08]\x00.\x00(?:[A-Z]{2}|..\x00\x00)|\x00[\x02\x08]\x00.(?:[A-Z]{2}|\x00\x00..)", re.DOTALL
+)
+_BMP_HEADER_SIZES: Final = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+
+
+def list_files(
+    folder: Path, left_out: Collection[Path] = (), on_error: Callable[[OSError], None] | None = None
+) -> list[str]:
+    """Every file under ``folder``, relative to it, with ``/`` between names, sorted.
+
+    Links to folders are not followed.
+
+    Args:
+        folder: resolved.
+        left_out: files and folders, resolved, that are not looked at.
+        on_error: told of each folder that cannot be read; None leaves it out without a word.
+    """
+    kept_out = frozenset(left_out)
+    found = []
+    for place, folders, names in os.walk(folder, onerror=on_error):
+        here = Path(place)
+        folders[:] = [name for name in folders if here / name not in kept_out]
+        found += [(here / name).relative_to(folder).as_posix() for name in names if here / name not in kept_out]
+    return sorted(found)
+
+
+def read_radiograph(path: Path) -> bytes | None:
+    """The file's bytes; None where its first ones are of no kind that the service reads.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not path.is_file():
+        return None  # a pipe would be waited for, a socket or device is no picture
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        return head + file.read() if is_radiograph(head) else None
+
+
+def is_radiograph(head: bytes) -> bool:
+    """Whether a file that starts with ``head`` (132 bytes or all there are) may be JPEG, PNG, TIFF, BMP or DICOM."""
+    if any(head.startswith(signature, offset) for offset, signature in _SIGNATURES):
+        return True
+    is_bmp = head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES
+    return is_bmp or _BARE_DICOM.match(head) is not None

@@ -1,0 +1,128 @@
+"""A folder through the service: a few requests at a time, one row an answer."""
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+
+from app.client.answers import pictures_of, refused_row, report_of, scored_row
+from app.client.folder import read_radiograph
+from app.client.sending import Sender, Unanswered
+
+Kind = Literal["scored", "unscorable", "refused", "skipped", "unanswered"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one file.
+
+    Attributes:
+        name: relative to the folder.
+        row: cells of the table, but for the names; None where there was no answer.
+        reason: why there was none, or why it was refused.
+    """
+
+    name: str
+    kind: Kind
+    row: dict[str, str] | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Where radiographs come from and where their pictures go.
+
+    Attributes:
+        masks, overlays: None where they are not wanted.
+    """
+
+    path: Path
+    masks: Path | None = None
+    overlays: Path | None = None
+
+
+class Run:
+    """Sends files from a few threads; the one thread that iterates is handed what came of them.
+
+    Once ``stop`` is set no further file is begun and waits end; requests under way are still answered.
+    """
+
+    def __init__(self, folder: Folder, names: Sequence[str], sender: Sender, stop: threading.Event) -> None:
+        """Args:
+        names: relative to the folder, in the order in which they are sent.
+        """
+        self._folder, self._names, self._sender, self._stop = folder, iter(names), sender, stop
+
+    def outcomes(self, concurrency: int) -> Iterator[Outcome]:
+        """Each file's, in the order in which they come to be known.
+
+        Raises:
+            Stopped, NotTheService, OSError: asking further is of no use; after the outcomes of what was under way.
+        """
+        fault: BaseException | None = None
+        under_way: set[Future[Outcome]] = set()
+        with ThreadPoolExecutor(concurrency) as pool:
+            try:
+                while self._begin(pool, under_way, concurrency):
+                    done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        if (error := future.exception()) is None:
+                            yield future.result()
+                        else:
+                            fault = fault or error
+                            self._stop.set()
+            finally:
+                self._stop.set()
+        if fault is not None:
+            raise fault
+
+    def _begin(self, pool: ThreadPoolExecutor, under_way: set[Future[Outcome]], concurrency: int) -> bool:
+        """Submits files up to ``concurrency``; whether anything is under way."""
+        while len(under_way) < concurrency and not self._stop.is_set():
+            name = next(self._names, None)
+            if name is None:
+                break
+            under_way.add(pool.submit(self._handle, name))
+        return bool(under_way)
+
+    def _handle(self, name: str) -> Outcome:
+        try:
+            radiograph = read_radiograph(self._folder.path / name)
+        except OSError as error:
+            return Outcome(name, "unanswered", reason=error.strerror or type(error).__name__)
+        if radiograph is None:
+            return Outcome(name, "skipped")
+        try:
+            answer = self._sender.ask(radiograph)
+        except Unanswered as error:
+            return Outcome(name, "unanswered", reason=str(error))
+        return self._outcome(name, answer, hashlib.sha256(radiograph).hexdigest())
+
+    def _outcome(self, name: str, answer: httpx.Response, sha256: str) -> Outcome:
+        status = {"status": str(answer.status_code)}
+        if not answer.is_success:
+            row = refused_row(answer, sha256) | status
+            return Outcome(name, "refused", row, f"{row['error']}: {row['detail']}".removesuffix(": "))
+        report = report_of(answer)
+        row = scored_row(report, sha256) | status
+        # Before the row is written: a file that has a row is not asked about again.
+        self._keep_pictures(name, report)
+        return Outcome(name, "scored" if row["score"] else "unscorable", row)
+
+    def _keep_pictures(self, name: str, report: dict[str, Any]) -> None:
+        """Writes ``chest.dcm.lungs.png`` and so on, each whole or not at all."""
+        for ending, picture in pictures_of(report).items():
+            place = self._folder.overlays if ending.startswith(".overlay") else self._folder.masks
+            if place is None:
+                continue
+            path = place / (name + ending)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = path.with_name(path.name + ".part")
+            unfinished.write_bytes(picture)
+            os.replace(unfinished, path)

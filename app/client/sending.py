@@ -1,0 +1,151 @@
+"""One radiograph to the service, with the patience that it asks for."""
+
+import random
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Final
+
+import httpx
+
+from app.client.answers import problem_code, problem_of
+
+RETRIED: Final = frozenset(
+    {
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+"""Of the moment, not of the file."""
+USELESS: Final = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.NOT_ACCEPTABLE,
+        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+    }
+)
+"""Of how we ask, so the same for every file."""
+INVALID_PARAMETER: Final = "invalid_parameter"
+FIRST_WAIT_SECONDS: Final = 1.0
+LONGEST_WAIT_SECONDS: Final = 30.0
+HEALTH_SECONDS: Final = 10.0
+READY_PATH: Final = "health/ready"
+
+
+class Stopped(Exception):
+    """Asking further is of no use, or not wanted any more."""
+
+
+class Unanswered(Exception):
+    """Patience ended for one file, while the service is there for others."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """How each radiograph is asked about.
+
+    Attributes:
+        path: of the service, such as ``score``.
+        parameters: of the query.
+        patience: seconds to keep trying one radiograph, from its first failure on.
+    """
+
+    path: str
+    parameters: dict[str, str]
+    patience: float
+
+
+class Sender:
+    """Asks about one radiograph at a time; threads may share it."""
+
+    def __init__(
+        self, client: httpx.Client, question: Question, stop: threading.Event, tell: Callable[[str], None]
+    ) -> None:
+        """Args:
+        client: with the service's address and the key.
+        stop: ends every wait.
+        tell: given a few words for people on each failure that is tried again.
+        """
+        self._client, self._question, self._stop, self._tell = client, question, stop, tell
+        self._random = random.SystemRandom()
+
+    def ask(self, radiograph: bytes) -> httpx.Response:
+        """The answer about this radiograph: an analysis, or a refusal that would be the same next time.
+
+        Tries again after 429, 502, 503, 504 and lost connections, for as long as patience lasts: after ``Retry-After``
+        or, if longer, 1, 2, 4 … 30 s, and some chance.
+
+        Raises:
+            Unanswered: patience ended, and the service says that it is ready.
+            Stopped: patience ended and it is not ready; or it refuses how we ask; or ``stop`` was set.
+        """
+        tries, until = 0, 0.0
+        while not self._stop.is_set():
+            asked = 0.0
+            try:
+                answer = self._client.post(self._question.path, params=self._question.parameters, content=radiograph)
+            except httpx.TransportError as error:
+                _refuse_untrusted(error)
+                trouble = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            else:
+                if answer.status_code not in RETRIED:
+                    _refuse_useless(answer)
+                    return answer
+                trouble, asked = problem_code(answer), retry_after(answer.headers.get("retry-after", ""))
+            until = until or time.monotonic() + self._question.patience
+            wait = max(asked, min(FIRST_WAIT_SECONDS * 2**tries, LONGEST_WAIT_SECONDS))
+            wait += self._random.uniform(0, wait / 4)
+            tries += 1
+            if time.monotonic() + wait > until:
+                self._give_up(trouble)
+            self._tell(trouble)
+            self._stop.wait(wait)
+        raise Stopped("interrupted")
+
+    def _give_up(self, trouble: str) -> None:
+        """Raises Unanswered where only this radiograph fails, else Stopped."""
+        try:
+            ready = self._client.get(READY_PATH, timeout=HEALTH_SECONDS).status_code == HTTPStatus.OK
+        except httpx.TransportError:
+            ready = False
+        if ready:
+            raise Unanswered(trouble)
+        raise Stopped(f"the service has not answered for {self._question.patience:g} s: {trouble}")
+
+
+def retry_after(value: str) -> float:
+    """Seconds, of a ``Retry-After`` header (RFC 9110, 10.2.3: seconds or a date); 0 of none or a broken one."""
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return 0.0
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
+
+
+def _refuse_useless(answer: httpx.Response) -> None:
+    """Raises Stopped for an answer that every other file would get too."""
+    code = problem_code(answer)
+    if answer.is_redirect or answer.status_code in USELESS or code == INVALID_PARAMETER:
+        raise Stopped(f"{answer.url.path}: {answer.status_code} {code} {problem_of(answer).get('detail', '')}".rstrip())
+
+
+def _refuse_untrusted(error: BaseException) -> None:
+    """Raises Stopped where the service's certificate is not trusted: it will not be in a minute either."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise Stopped(f"the service's certificate is not trusted: {cause.verify_message}") from error
+        cause = cause.__cause__ or cause.__context__

@@ -1,0 +1,70 @@
+"""A header of bounded size whose every element can be read."""
+
+from typing import Final
+
+from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag
+
+from app.errors import UnreadableImage
+from app.intake.dicom.damage import DAMAGE
+
+MAX_ELEMENTS: Final = 10_000
+MAX_DEPTH: Final = 8
+MAX_VALUE_BYTES: Final = 64 * 1024
+MAX_TABLE_BYTES: Final = 1024 * 1024
+_TABLES: Final = frozenset({0x00283000, 0x00283010, 0x00281201, 0x00281202, 0x00281203})
+"""Modality and VOI LUT Sequence, and the data of palettes."""
+_BULK: Final = frozenset({0x00880200, 0x54000100, 0xFFFAFFFA, 0xFFFCFFFC})
+"""Icon, waveform and signature sequences, trailing padding."""
+_BULK_GROUPS: Final = frozenset({0x5000, 0x6000, 0x7F00})
+"""Curves, overlays and variable pixel data, each in a range of groups."""
+
+
+def clean(dataset: Dataset) -> None:
+    """Converts every element in place; what is private, bulk, too large or not to be converted is taken out.
+
+    Radiographs in archives have empty, misspelt and overlong values in elements that nobody needs here: they are
+    no reason to refuse a picture, and later readers of the header shall not stumble over them.
+
+    Raises:
+        UnreadableImage: implausibly many elements.
+    """
+    _clean(dataset, 0, 0)
+
+
+def _clean(dataset: Dataset, depth: int, count: int) -> int:
+    """``clean`` of one level; the elements met so far."""
+    for tag in list(dataset.keys()):
+        count += 1
+        if count > MAX_ELEMENTS:
+            raise UnreadableImage(f"The header has more than {MAX_ELEMENTS} elements")
+        if not _is_wanted(dataset, tag) or not _converts(dataset, tag):
+            del dataset[tag]
+            continue
+        element = dataset[tag]
+        if element.VR == "SQ":
+            if depth == MAX_DEPTH:
+                del dataset[tag]
+                continue
+            for item in element.value:
+                count = _clean(item, depth + 1, count + 1)
+    return count
+
+
+def _is_wanted(dataset: Dataset, tag: BaseTag) -> bool:
+    if tag.is_private or tag in _BULK or tag.group & 0xFF00 in _BULK_GROUPS or tag.group >= 0x7FE0:
+        return False
+    element = dataset.get_item(tag)
+    if not isinstance(element, RawDataElement) or not element.value:
+        return True
+    return len(element.value) <= (MAX_TABLE_BYTES if tag in _TABLES else MAX_VALUE_BYTES)
+
+
+def _converts(dataset: Dataset, tag: BaseTag) -> bool:
+    try:
+        element = dataset[tag]
+    except DAMAGE:
+        return False
+    # What pydicom knows as a sequence may still be bytes, where the file gives another VR.
+    return element.VR != "SQ" or all(isinstance(item, Dataset) for item in element.value or ())

@@ -1,0 +1,184 @@
+"""Stored values → 8-bit gray: modality LUT, VOI LUT, presentation LUT (PS3.4 N.2, PS3.3 C.11).
+
+A stored value has 16 bits at most, so the whole chain is worked out once for each value that there can be, and the
+picture is looked up in the result.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from app.errors import UnreadableImage
+from app.intake.dicom.decoders import Samples
+from app.intake.dicom.lookup import Lookup, read_lookup, read_palette
+from app.intake.dicom.pixels import PixelModule
+from app.intake.dicom.values import read_integer, read_number
+from app.intake.dicom.window import Window, read_window
+from app.intake.gray import Gray
+
+Values: TypeAlias = NDArray[np.float64]
+Chosen: TypeAlias = NDArray[np.bool_]
+_IDENTITY: Final = (1.0, 0.0)
+_BAND_PIXELS: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Grayscale:
+    """The transformations of one header, in their order.
+
+    Attributes:
+        modality: LUT, or slope and intercept.
+        voi: LUT or window; None: the range of what is there.
+        inverted: whether the smallest value is shown white.
+        padding: smallest and largest stored value that is no part of the picture; None without any.
+        whole_range: with no ``voi``, the largest value that can be stored is white and 0 is black, whatever is there.
+    """
+
+    modality: Lookup | tuple[float, float]
+    voi: Lookup | Window | None
+    inverted: bool
+    padding: tuple[int, int] | None
+    whole_range: bool
+
+
+def read_grayscale(dataset: Dataset, module: PixelModule) -> Grayscale:
+    """The transformations that ``dataset`` asks for.
+
+    Of several VOI LUTs or windows it is the first one; a LUT goes before a window (C.11.2). Polarity is turned once
+    where Photometric Interpretation is MONOCHROME1 or Presentation LUT Shape INVERSE: in a DX image both stand for
+    the same thing (C.8.11.3), so together they turn no more than either.
+
+    Raises:
+        UnsupportedDicom: a palette of colours.
+        UnreadableImage: a LUT that is damaged.
+    """
+    if module.photometric == "PALETTE COLOR":
+        return Grayscale(_IDENTITY, read_palette(dataset), False, None, False)
+    modality = read_lookup(dataset, "ModalityLUTSequence") or _read_rescale(dataset)
+    voi = read_lookup(dataset, "VOILUTSequence") or read_window(dataset)
+    shape = str(dataset.get("PresentationLUTShape", "")).strip()
+    inverted = module.photometric == "MONOCHROME1" or shape == "INVERSE"
+    whole = module.stored == 8 and not module.signed and modality == _IDENTITY
+    return Grayscale(modality, voi, inverted, _read_padding(dataset, module), whole)
+
+
+def apply_grayscale(samples: Samples, bits: int, module: PixelModule, scale: Grayscale) -> Gray:
+    """uint8 [H, W], air dark, of ``samples`` [H, W] as they are allocated.
+
+    Bits that are not stored are left out, and padding is black.
+
+    Args:
+        bits: that can be set in a sample; a codestream may have fewer than are stored, and has its sign there.
+
+    Raises:
+        UnreadableImage: transformations that do not end in numbers.
+    """
+    shift = module.high_bit + 1 - module.stored if bits > module.high_bit else 0
+    levels = 1 << module.stored
+    used = np.zeros(levels, np.bool_)
+    for rows in _bands(*samples.shape):
+        used[_stored_bits(samples[rows], shift, levels)] = True
+    table = gray_table(stored_values(levels, min(bits, module.stored), module.signed), used, scale)
+    gray = np.empty(samples.shape, np.uint8)
+    for rows in _bands(*samples.shape):
+        gray[rows] = table[_stored_bits(samples[rows], shift, levels)]
+    return gray
+
+
+def stored_values(levels: int, bits: int, signed: bool) -> Values:
+    """What each pattern of bits 0 … ``levels`` - 1 stands for, float64; with a sign in the highest of ``bits``."""
+    values = np.arange(levels, dtype=np.float64)
+    if signed:
+        values[values >= 1 << bits - 1] -= 1 << bits
+    return values
+
+
+def gray_table(stored: Values, used: Chosen, scale: Grayscale) -> Gray:
+    """uint8 [N]: the gray of each of the ``stored`` values [N].
+
+    Args:
+        used: bool [N], which of them the picture has; the others count for nothing where a range is needed.
+
+    Raises:
+        UnreadableImage: transformations that do not end in numbers.
+    """
+    is_padding = np.zeros(len(stored), np.bool_)
+    if scale.padding is not None:
+        is_padding = (stored >= scale.padding[0]) & (stored <= scale.padding[1])
+    with np.errstate(all="ignore"):
+        shares = _shares(_modality_values(stored, scale.modality), used & ~is_padding, scale)
+    if not np.isfinite(shares).all():
+        raise UnreadableImage("The header's rescale or window values do not give numbers")
+    if scale.inverted:
+        shares = 1 - shares
+    table = np.rint(shares * 255).astype(np.uint8)
+    table[is_padding] = 0
+    return table
+
+
+def _modality_values(stored: Values, modality: Lookup | tuple[float, float]) -> Values:
+    if isinstance(modality, Lookup):
+        return modality.of(stored)
+    slope, intercept = modality
+    return stored * slope + intercept
+
+
+def _shares(values: Values, shown: Chosen, scale: Grayscale) -> Values:
+    """From modality values [N] to 0..1."""
+    if isinstance(scale.voi, Lookup):
+        return scale.voi.of(values) / scale.voi.top
+    if scale.voi is not None:
+        return scale.voi.of(values)
+    present = values[shown]
+    low, high = (0.0, float(len(values) - 1)) if scale.whole_range else (_lowest(present), _highest(present))
+    if not high > low:
+        # As any other picture of a single value: black, whichever way it is shown.
+        return np.full(len(values), float(scale.inverted))
+    # Values that are not there may be far out.
+    return np.clip((values - low) / (high - low), 0, 1)
+
+
+def _lowest(values: Values) -> float:
+    return float(values.min()) if values.size else 0.0
+
+
+def _highest(values: Values) -> float:
+    return float(values.max()) if values.size else 0.0
+
+
+def _bands(height: int, width: int) -> Iterator[slice]:
+    """Some rows at a time: NumPy makes eight bytes of each index."""
+    rows = max(1, _BAND_PIXELS // width)
+    for start in range(0, height, rows):
+        yield slice(start, start + rows)
+
+
+def _stored_bits(samples: Samples, shift: int, levels: int) -> Samples:
+    """``samples`` without the bits around those that are stored."""
+    stored = np.right_shift(samples, shift)
+    return stored if levels == 1 << 8 * samples.itemsize else np.bitwise_and(stored, levels - 1)
+
+
+def _read_rescale(dataset: Dataset) -> tuple[float, float]:
+    """Slope and intercept; what is absent or makes no sense changes nothing."""
+    slope, intercept = read_number(dataset.get("RescaleSlope")), read_number(dataset.get("RescaleIntercept"))
+    return slope or 1.0, intercept or 0.0
+
+
+def _read_padding(dataset: Dataset, module: PixelModule) -> tuple[int, int] | None:
+    """Pixel Padding Value and Range Limit (C.7.5.1.1.2), the smaller one first."""
+    if dataset.get("PixelPaddingValue") in (None, ""):
+        return None
+    first = _sample(read_integer(dataset, "PixelPaddingValue"), module)
+    last = _sample(read_integer(dataset, "PixelPaddingRangeLimit", first), module)
+    return min(first, last), max(first, last)
+
+
+def _sample(value: int, module: PixelModule) -> int:
+    """A number of 16 bits with the sign that samples have: its own VR may be the other one."""
+    value &= 0xFFFF
+    return value - 0x10000 if module.signed and value >= 0x8000 else value

@@ -1,0 +1,133 @@
+"""What a radiograph's header says of the picture: the view, the side, the body part; no identifiers."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydicom import Dataset
+
+from app.intake.dicom.damage import DAMAGE
+from app.intake.dicom.values import read_code, read_number, read_values
+from models import quality
+
+# Of View Code Sequence, CID 4010: antero-posterior, postero-anterior, frontal; by SNOMED CT and by its older codes.
+_FRONTAL_CODES: Final = frozenset(
+    {"399348003", "272479007", "399033003", "R-10206", "R-10214", "R-40888", "R-10202"},
+)
+# Of Anatomic Region Sequence, CID 4031: chest, thorax, thoracic cavity, lung, both lungs.
+_CHEST_CODES: Final = frozenset(
+    {"816094009", "51185008", "43799004", "39607008", "74101002", "T-D3000", "T-D3050", "T-28000"}
+)
+_SNOMED: Final = frozenset({"SCT", "SRT", "SNM3", "99SDM"})
+_FRONTAL_WORDS: Final = frozenset({"AP", "PA", "FRONTAL"})
+_OTHER_VIEW: Final = re.compile(r"(LL|RL)[DO]?|[LR]?LAT\w*|\w*OBL\w*|[LR][AP]O|DECUB\w*|SWIM\w*|AXIAL|TANG\w*|SAG\w*")
+_CHEST_WORDS: Final = ("CHEST", "THORA", "TORA", "THX", "CXR", "LUNG", "PULM")
+_SPINE_WORDS: Final = ("SPINE", "VERT", "COLUMN")
+_NO_PART: Final = frozenset({"UNKNOWN", "UNDEFINED", "OTHER", "NONE", "NA", "ANY"})
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the result needs of a header; None where it says nothing, or nothing that its rules allow.
+
+    Attributes:
+        patient_orientation: directions of rows and columns as the header has them, such as ``L\\F``.
+        pixel_spacing: millimetres between rows and between columns: Pixel Spacing, else Imager Pixel Spacing.
+        transfer_syntax: UID.
+    """
+
+    view_position: str | None
+    laterality: str | None
+    patient_orientation: str | None
+    body_part: str | None
+    presentation_intent: str | None
+    burned_in_annotation: str | None
+    pixel_spacing: tuple[float, float] | None
+    photometric_interpretation: str | None
+    transfer_syntax: str
+
+
+def read_header(dataset: Dataset) -> Header:
+    """The header of a radiograph's ``dataset``, which has its ``file_meta``."""
+    return Header(
+        view_position=read_code(dataset.get("ViewPosition")),
+        laterality=read_code(dataset.get("ImageLaterality")) or read_code(dataset.get("Laterality")),
+        patient_orientation=_read_orientation(dataset),
+        body_part=read_code(dataset.get("BodyPartExamined")),
+        presentation_intent=read_code(dataset.get("PresentationIntentType")),
+        burned_in_annotation=read_code(dataset.get("BurnedInAnnotation")),
+        pixel_spacing=_read_spacing(dataset, "PixelSpacing") or _read_spacing(dataset, "ImagerPixelSpacing"),
+        photometric_interpretation=read_code(dataset.get("PhotometricInterpretation")),
+        transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
+    )
+
+
+def header_flags(dataset: Dataset) -> tuple[str, ...]:
+    """What the header of ``dataset`` says against a score: codes of ``models.quality``.
+
+    Body Part Examined counts before Anatomic Region Sequence. Any element that speaks of another view than a
+    frontal one is believed.
+    """
+    header = read_header(dataset)
+    flags = []
+    if _is_chest(header.body_part, dataset) is False:
+        flags.append(quality.NOT_CHEST)
+    frontal = _is_frontal(header.view_position, dataset)
+    row, column = (header.patient_orientation or "\\").split("\\")
+    if frontal is False or row[:1] in ("A", "P"):
+        flags.append(quality.NOT_FRONTAL)
+    elif frontal is None:
+        flags.append(quality.VIEW_UNKNOWN)
+    if row[:1] in ("R", "H", "F") or (row[:1] == "L" and column[:1] not in ("F", "")):
+        # Upside down, on its side or mirrored: zones would be called by the wrong names.
+        flags.append(quality.ROTATED)
+    if header.burned_in_annotation == "YES":
+        flags.append(quality.BURNED_IN)
+    return tuple(flags)
+
+
+def _is_frontal(position: str | None, dataset: Dataset) -> bool | None:
+    """Whether view position and view code speak of a frontal view; None where they say nothing that is known."""
+    words = re.split(r"[ _]+", position or "")
+    codes = [code in _FRONTAL_CODES for code in _codes(dataset, "ViewCodeSequence")]
+    if False in codes or any(_OTHER_VIEW.fullmatch(word) for word in words):
+        return False
+    return True if codes or not _FRONTAL_WORDS.isdisjoint(words) else None
+
+
+def _is_chest(part: str | None, dataset: Dataset) -> bool | None:
+    """Whether the header speaks of a chest; None where it names no part."""
+    if part and part not in _NO_PART:
+        return any(word in part for word in _CHEST_WORDS) and not any(word in part for word in _SPINE_WORDS)
+    codes = list(_codes(dataset, "AnatomicRegionSequence"))
+    return any(code in _CHEST_CODES for code in codes) if codes else None
+
+
+def _codes(dataset: Dataset, keyword: str) -> Iterator[str]:
+    """The SNOMED codes of a sequence's items."""
+    for item in read_values(list(dataset.get(keyword) or ())):
+        if str(item.get("CodingSchemeDesignator", "")).strip() in _SNOMED:
+            yield str(item.get("CodeValue", "")).strip()
+
+
+def _read_orientation(dataset: Dataset) -> str | None:
+    """Patient Orientation (C.7.6.1.1.1): letters of A, P, R, L, H, F for rows and for columns."""
+    values = [str(value).strip() for value in read_values(dataset.get("PatientOrientation"))]
+    if len(values) != 2 or not all(re.fullmatch(r"[APRLHF]{1,3}", value) for value in values):
+        return None
+    return "\\".join(values)
+
+
+def _read_spacing(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
+    values = [read_number(value) for value in _converted(dataset.get(keyword))]
+    if len(values) != 2 or values[0] is None or values[1] is None or min(values[0], values[1]) <= 0:
+        return None
+    return values[0], values[1]
+
+
+def _converted(value: Any) -> list[Any]:
+    try:
+        return read_values(value)
+    except DAMAGE:
+        return []

@@ -1,0 +1,120 @@
+"""The bytes of a DICOM file → its data set, and where its pixels lie (PS3.5 section 7, PS3.10 section 7)."""
+
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from app.errors import ImageTooLarge, UnreadableImage, UnsupportedDicom
+from app.intake.guards import MeteredFile
+
+PREAMBLE: Final = 128
+MARK: Final = b"DICM"
+UNDEFINED: Final = 0xFFFFFFFF
+HEADER_READS: Final = 20_000
+HEADER_BYTES: Final = 16 * 1024 * 1024
+_FLOAT_PIXELS, _DOUBLE_PIXELS, _PIXELS = 0x7FE00008, 0x7FE00009, 0x7FE00010
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A DICOM file taken apart.
+
+    Attributes:
+        dataset: every element before the pixels, with ``file_meta``, not yet converted.
+        syntax: UID of the transfer syntax.
+        pixels: what follows the head of Pixel Data (7FE0,0010), to the file's end; nothing without that element.
+        length: of Pixel Data, bytes; ``UNDEFINED`` where they are encapsulated.
+        word: whether its VR is OW, which is the case with implicit VR too.
+    """
+
+    dataset: Dataset
+    syntax: str
+    pixels: memoryview
+    length: int
+    word: bool
+
+
+def parse(content: bytes, max_inflated: int) -> Parsed:
+    """The parts of ``content``, a whole file, with or without preamble and file meta information.
+
+    Args:
+        max_inflated: bytes that a deflated data set may have.
+
+    Raises:
+        ImageTooLarge: a deflated data set of more than that.
+        UnreadableImage: a deflated data set that is damaged or cut off.
+        UnsupportedDicom: pixels of floating point.
+        pydicom's errors: see ``damage.DAMAGE``.
+    """
+    start = PREAMBLE + len(MARK) if content[PREAMBLE : PREAMBLE + len(MARK)] == MARK else 0
+    file = _metered(content, start)
+    meta = _read_meta(file)
+    start = file.tell()
+    syntax = str(meta.get("TransferSyntaxUID", "")).strip() or _guess_syntax(content[start : start + 6])
+    if syntax == DeflatedExplicitVRLittleEndian:
+        content, start = _inflate(content, start, max_inflated), 0
+        file = _metered(content, start)
+    found: list[tuple[int, str | None, int, int]] = []
+
+    def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
+        is_there = int(tag) >= _FLOAT_PIXELS
+        if is_there:
+            found.append((int(tag), vr, length, file.tell()))
+        return is_there
+
+    is_big = syntax == ExplicitVRBigEndian
+    dataset = read_dataset(file, syntax == ImplicitVRLittleEndian, not is_big, stop_when=at_pixels)
+    meta.TransferSyntaxUID = syntax
+    dataset.file_meta = FileMetaDataset(meta)
+    # The last: pydicom asks of the first element twice, before it has read the element's length too.
+    tag, vr, length, place = found[-1] if found else (0, None, 0, 0)
+    if tag in (_FLOAT_PIXELS, _DOUBLE_PIXELS):
+        raise UnsupportedDicom("Its pixels are of floating point; integers of 8 to 16 bits are read")
+    pixels = memoryview(content)[place:] if tag == _PIXELS else memoryview(b"")
+    return Parsed(dataset, syntax, pixels, length, vr != "OB")
+
+
+def _metered(content: bytes, start: int) -> MeteredFile:
+    file = MeteredFile(content)
+    file.allow(HEADER_READS, HEADER_BYTES)
+    file.seek(start)
+    return file
+
+
+def _read_meta(file: MeteredFile) -> Dataset:
+    """Group 2, empty where the file has none; the file is left at the data set."""
+    start = file.tell()
+    head = file.read(2)
+    file.seek(start)
+    if head != b"\x02\x00":
+        return Dataset()
+    return read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
+
+
+def _guess_syntax(head: bytes) -> str:
+    """The transfer syntax of a data set without file meta information, by its first bytes."""
+    if head[:1] == b"\x00":
+        return str(ExplicitVRBigEndian)
+    return str(ExplicitVRLittleEndian if head[4:6].isalpha() else ImplicitVRLittleEndian)
+
+
+def _inflate(content: bytes, start: int, max_bytes: int) -> bytes:
+    """The data set that is deflated from ``start`` on (PS3.5 A.5); raises as ``parse``."""
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    unpacked = unpacker.decompress(memoryview(content)[start:], max_bytes + 1)
+    if len(unpacked) > max_bytes:
+        raise ImageTooLarge(f"The deflated data set has more than {max_bytes} bytes")
+    if not unpacker.eof:
+        raise UnreadableImage("The deflated data set is cut off before its end")
+    return unpacked

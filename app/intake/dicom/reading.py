@@ -1,0 +1,59 @@
+"""A DICOM upload → 8-bit gray pixels, header and flags."""
+
+from dataclasses import dataclass
+
+from pydicom import Dataset
+
+from app.errors import UnreadableImage
+from app.intake.dicom.damage import DAMAGE
+from app.intake.dicom.decoders import decode_samples
+from app.intake.dicom.elements import clean
+from app.intake.dicom.grayscale import apply_grayscale, read_grayscale
+from app.intake.dicom.header import header_flags
+from app.intake.dicom.objects import check_object
+from app.intake.dicom.parsing import HEADER_BYTES, parse
+from app.intake.dicom.pixels import read_pixel_module
+from app.intake.gray import Gray
+from app.intake.radiograph import Limits, Upload
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DicomRadiograph:
+    """What a DICOM object holds.
+
+    Attributes:
+        pixels: uint8 [H, W], C-contiguous, polarity right: air is dark.
+        source: the header with ``file_meta``, without pixels, private and bulk elements.
+        flags: what the header says against a score, codes of ``models.quality``.
+    """
+
+    pixels: Gray
+    source: Dataset
+    flags: tuple[str, ...]
+
+
+def read_dicom(data: Upload, limits: Limits) -> DicomRadiograph:
+    """The radiograph in ``data``, a whole file; thread-safe.
+
+    Args:
+        limits: checked on the header, before pixels are decoded.
+
+    Raises:
+        ImageTooLarge, ImageTooSmall: by rows and columns.
+        UnsupportedDicom: not a radiograph's object, several frames, colour, or a transfer syntax that is not read.
+        UnreadableImage: damaged, cut off, or contradicting itself.
+    """
+    try:
+        parsed = parse(bytes(data), 2 * limits.max_pixels + HEADER_BYTES)
+        source = parsed.dataset
+        clean(source)
+        clean(source.file_meta)
+        check_object(source)
+        if not parsed.pixels or parsed.length == 0:
+            raise UnreadableImage("The object has no pixel data, or is cut off before them")
+        module = read_pixel_module(source, limits)
+        samples, bits = decode_samples(parsed, module)
+        pixels = apply_grayscale(samples, bits, module, read_grayscale(source, module))
+        return DicomRadiograph(pixels, source, header_flags(source))
+    except DAMAGE as error:
+        raise UnreadableImage("The DICOM object is damaged, cut off, or stored in a way that is not read") from error

@@ -1,0 +1,5 @@
+"""What goes back to an archive: Segmentation, Structured Report and Secondary Capture, in the radiograph's study."""
+
+from app.reports.dicom.answers import DICOM, capture_dicom, check_reportable, report_dicom, segmentation_dicom
+
+__all__ = ["DICOM", "capture_dicom", "check_reportable", "report_dicom", "segmentation_dicom"]

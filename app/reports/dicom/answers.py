@@ -1,0 +1,69 @@
+"""A finding as the body of an ``application/dicom`` answer; host work of one request, for the pool."""
+
+from dataclasses import replace
+from math import nan
+from typing import Final
+
+import cv2
+import numpy as np
+
+from app.errors import UnsupportedDicom
+from app.intake import Radiograph
+from app.reports.answers import Finding
+from app.reports.dicom.case import Case
+from app.reports.dicom.header import Header, read_header
+from app.reports.dicom.identity import Identity
+from app.reports.dicom.secondary_capture import write_capture
+from app.reports.dicom.segmentation import write_segmentation
+from app.reports.dicom.structured_report import write_report
+from app.reports.overlay import draw_overlay, write_heading
+from models.severity import ZONES
+from models.workflow import Analysis, Polarity
+
+DICOM: Final = "application/dicom"
+
+
+def check_reportable(radiograph: Radiograph) -> None:
+    """Refuses what no report could refer to, before it is analysed.
+
+    Raises:
+        UnsupportedDicom: it is no DICOM object, or lacks an identifier.
+    """
+    _header(radiograph)
+
+
+def segmentation_dicom(finding: Finding, polarity: Polarity) -> bytes:
+    """The masks as a DICOM Segmentation."""
+    with finding.clock.measure("render"):
+        return write_segmentation(_case(finding, polarity))
+
+
+def report_dicom(finding: Finding, polarity: Polarity) -> bytes:
+    """Score, shares and doubts as a DICOM Structured Report."""
+    with finding.clock.measure("render"):
+        return write_report(_case(finding, polarity))
+
+
+def capture_dicom(finding: Finding, polarity: Polarity) -> bytes:
+    """The overlay as a DICOM Secondary Capture."""
+    with finding.clock.measure("render"):
+        case = _case(finding, polarity)
+        overlay = draw_overlay(finding.radiograph.pixels, _without_refused_figures(finding.analysis))
+        write_heading(overlay, case.summary)
+        return write_capture(case, np.asarray(cv2.cvtColor(overlay, cv2.COLOR_BGR2RGB), dtype=np.uint8))
+
+
+def _without_refused_figures(analysis: Analysis) -> Analysis:
+    """Shares that make no score are not for the record, as in the report."""
+    return analysis if analysis.score is not None else replace(analysis, shares=(nan,) * len(ZONES))
+
+
+def _case(finding: Finding, polarity: Polarity) -> Case:
+    radiograph = finding.radiograph
+    return Case(_header(radiograph), finding.analysis, Identity(radiograph.sha256, finding.models, polarity))
+
+
+def _header(radiograph: Radiograph) -> Header:
+    if radiograph.source is None:
+        raise UnsupportedDicom(f"A DICOM answer needs a DICOM upload; this is {radiograph.format}")
+    return read_header(radiograph.source, radiograph.height, radiograph.width)

@@ -1,0 +1,45 @@
+"""A report becomes bytes: patient and study of the radiograph, no clock, no chance."""
+
+from io import BytesIO
+from typing import Final
+
+from highdicom.base import SOPClass
+from pydicom import Dataset
+from pydicom.filewriter import dcmwrite
+
+from app.reports.dicom.header import Header
+
+_OF_THE_CLOCK: Final = (
+    "InstanceCreationDate",
+    "InstanceCreationTime",
+    "DateOfSecondaryCapture",
+    "TimeOfSecondaryCapture",
+)
+
+
+def encode(report: SOPClass, header: Header) -> bytes:
+    """The file of ``report``, the same bytes for the same input; changes ``report``.
+
+    highdicom fills in the time at which it ran. Those elements are optional and are left out, as the same UID has to
+    be the same object; the content's date and time, which are not, are the radiograph's.
+    """
+    for keyword in _OF_THE_CLOCK:
+        if keyword in report:
+            delattr(report, keyword)
+    for equipment in report.get("ContributingEquipmentSequence", ()):
+        # highdicom itself, and when.
+        del equipment.ContributionDateTime
+    for keyword, value in (("ContentDate", header.date), ("ContentTime", header.time)):
+        setattr(report, keyword, value)
+    _put_in_study(report, header.subject)
+    buffer = BytesIO()
+    dcmwrite(buffer, report, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _put_in_study(report: Dataset, subject: Dataset) -> None:
+    # Whoever is told names warns of odd ones in the log, so highdicom is told none.
+    for element in subject:
+        report[element.tag] = element
+    if "SpecificCharacterSet" not in subject and "SpecificCharacterSet" in report:
+        del report.SpecificCharacterSet

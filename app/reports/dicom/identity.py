@@ -1,0 +1,89 @@
+"""Names of what is written: UIDs that are the same for the same input and models, and the equipment."""
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, TypedDict
+from uuid import UUID, uuid5
+
+from app.reports.schema import Model, Models
+
+Kind: TypeAlias = Literal["segmentation", "report", "capture"]
+
+PRODUCT: Final = "cxr-severity"
+_NAMESPACE: Final = UUID("6a1b6f0e-6d1c-5c39-9b4f-6c0f3a52d6f1")
+_MAX_LONG_STRING: Final = 64
+
+
+class Equipment(TypedDict):
+    """Who made an object, as arguments of highdicom's constructors."""
+
+    manufacturer: str
+    manufacturer_model_name: str
+    device_serial_number: str
+    software_versions: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What decides an object's UIDs.
+
+    Whoever sends the same radiograph twice gets the same object twice, which an archive keeps once.
+
+    Attributes:
+        upload: SHA-256 of the uploaded bytes.
+        models: the weights and the service's version.
+        polarity: how an inverted picture was treated.
+    """
+
+    upload: str
+    models: Models
+    polarity: str
+
+    def uid(self, kind: Kind, level: str, threshold: float | None = None) -> str:
+        """A UID under 2.25, derived from a name-based UUID (DICOM PS3.5, section B.2; RFC 9562, section 5.5).
+
+        Args:
+            level: what of the object it names (series, instance, …).
+            threshold: only for what depends on it. Masks do not: reports by any threshold refer to one segmentation.
+        """
+        return self._derived(kind, level, self.upload, self.polarity, repr(threshold))
+
+    @property
+    def device_uid(self) -> str:
+        """Of this version with these weights, wherever it runs."""
+        return self._derived("device")
+
+    @property
+    def serial_number(self) -> str:
+        """One for each pair of weights; equipment modules want a serial number."""
+        weights = (self.models.lungs.model_dump_json(), self.models.disease.model_dump_json())
+        return uuid5(_NAMESPACE, "\n".join(weights)).hex[:16]
+
+    @property
+    def equipment(self) -> Equipment:
+        """Enhanced General Equipment (DICOM PS3.3, section C.7.5.2)."""
+        return {
+            "manufacturer": PRODUCT,
+            "manufacturer_model_name": PRODUCT,
+            "device_serial_number": self.serial_number,
+            "software_versions": self.models.service,
+        }
+
+    def _derived(self, *names: str) -> str:
+        name = "\n".join((*names, self.models.model_dump_json()))
+        return f"2.25.{uuid5(_NAMESPACE, name).int}"
+
+
+def long_string(text: str) -> str:
+    """``text`` as any character set can hold it in the value representation LO: a card may have any name."""
+    plain = text.encode("ascii", "replace").decode().replace("\\", "/")
+    return "".join(letter if letter.isprintable() else " " for letter in plain)[:_MAX_LONG_STRING]
+
+
+def weights_parameters(model: Model) -> dict[str, str]:
+    """Which weights, for algorithm identifications."""
+    return {
+        "weights": long_string(model.name),
+        "architecture": long_string(model.architecture),
+        "encoder": long_string(model.encoder),
+        "sha256": model.sha256 or "unknown",
+    }

@@ -1,0 +1,213 @@
+"""DICOM Structured Report: score, shares and doubts as a Measurement Report (PS3.16, TID 1500)."""
+
+from copy import deepcopy
+from math import isnan
+from typing import Final, TypeAlias
+
+from highdicom.sr import (
+    AlgorithmIdentification,
+    Comprehensive3DSR,
+    DeviceObserverIdentifyingAttributes,
+    FindingSite,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    QualitativeEvaluation,
+    ReferencedSegmentationFrame,
+    RelationshipTypeValues,
+    SourceImageForMeasurementGroup,
+    SourceImageForSegmentation,
+    TextContentItem,
+    TrackingIdentifier,
+)
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import SegmentationStorage
+
+from app.reports.dicom import coding
+from app.reports.dicom.case import Case
+from app.reports.dicom.encoding import encode
+from app.reports.dicom.identity import PRODUCT, weights_parameters
+from app.reports.dicom.segmentation import segment_number
+from app.reports.schema import NOTICE
+from models.quality import REFUSING
+
+SERIES_NUMBER: Final = 9002
+_PLACES: Final = 4
+
+_Group: TypeAlias = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
+
+
+def write_report(case: Case) -> bytes:
+    """The report as a DICOM file (Comprehensive 3D SR, PS3.3, section A.35.13).
+
+    One group holds what is said of the whole radiograph, one each the zones, with their segments. A radiograph that
+    cannot be scored has the first alone: that it cannot, why, and no figure.
+    """
+    identity, threshold = case.identity, case.analysis.threshold
+    groups: list[_Group] = [_whole_group(case)]
+    evidence = [case.header.image]
+    if case.analysis.score is not None:
+        groups += [_zone_group(case, zone, share) for zone, share in _shares(case).items()]
+        evidence.append(_segmentation_reference(case))
+    content = MeasurementReport(
+        observation_context=ObservationContext(observer_device_context=_observer(case)),
+        procedure_reported=coding.CHEST_RADIOGRAPHY,
+        imaging_measurements=groups,
+        title=codes.DCM.ImagingMeasurementReport,
+        referenced_images=[_library_entry(case)],
+    )
+    report = Comprehensive3DSR(
+        evidence=evidence,
+        content=content,
+        series_instance_uid=identity.uid("report", "series", threshold),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=identity.uid("report", "instance", threshold),
+        instance_number=1,
+        is_complete=True,
+        series_description="Lung severity score. Research use only",
+        coding_schemes=[coding.scheme_identification()],
+        **identity.equipment,
+    )
+    return encode(report, case.header)
+
+
+def _shares(case: Case) -> dict[str, float]:
+    """Of the zones whose lung was found, upper first."""
+    by_zone = case.analysis.by_zone
+    return {zone: by_zone[zone] for zone in coding.ZONES if not isnan(by_zone[zone])}
+
+
+def _observer(case: Case) -> ObserverContext:
+    identity = case.identity
+    return ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+            uid=identity.device_uid,
+            name=f"{PRODUCT} {case.models.service}",
+            manufacturer_name=PRODUCT,
+            model_name=PRODUCT,
+            serial_number=identity.serial_number,
+        ),
+    )
+
+
+def _library_entry(case: Case) -> Dataset:
+    """The image for the image library (TID 1600).
+
+    Its entry describes a projection by orientation and spacing (TID 1603), and both must be there for that.
+    """
+    header = case.header
+    entry = deepcopy(header.image)
+    if header.orientation and "ImagerPixelSpacing" in header.image:
+        entry.PatientOrientation = list(header.orientation)
+    else:
+        entry.Modality = "OT"
+    return entry
+
+
+def _segmentation_reference(case: Case) -> Dataset:
+    reference = Dataset()
+    reference.StudyInstanceUID = case.header.image.StudyInstanceUID
+    reference.SeriesInstanceUID = case.identity.uid("segmentation", "series")
+    reference.SOPInstanceUID = case.identity.uid("segmentation", "instance")
+    reference.SOPClassUID = SegmentationStorage
+    return reference
+
+
+def _whole_group(case: Case) -> MeasurementsAndQualitativeEvaluations:
+    analysis, image = case.analysis, case.header.image
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_track(case, "lungs"),
+        finding_sites=[FindingSite(coding.LUNG, laterality=codes.SCT.Bilateral)],
+        algorithm_id=_identify_algorithm(case),
+        measurements=_whole_measurements(case),
+        qualitative_evaluations=[
+            QualitativeEvaluation(coding.SCORABLE, coding.NO if analysis.score is None else coding.YES),
+            *(QualitativeEvaluation(_flag_name(flag), coding.flag_code(flag)) for flag in analysis.flags),
+        ],
+        source_images=[SourceImageForMeasurementGroup(image.SOPClassUID, image.SOPInstanceUID)],
+    )
+    group[0].ContentSequence.extend(_comment(text) for text in (case.summary, NOTICE))
+    return group
+
+
+def _whole_measurements(case: Case) -> list[Measurement]:
+    analysis = case.analysis
+    if analysis.score is None:
+        return []
+    shares = (
+        (coding.THRESHOLD, analysis.threshold),
+        (coding.MARGIN, analysis.margin),
+        (coding.DISEASED_SHARE, analysis.diseased_share),
+        (coding.DISEASE_PROBABILITY, analysis.disease_probability),
+    )
+    score = Measurement(coding.SCORE, analysis.score, codes.UCUM.NoUnits)
+    return [score, *(_percentage(name, share) for name, share in shares if share is not None)]
+
+
+def _percentage(name: Code, share: float) -> Measurement:
+    return Measurement(name, round(100 * share, _PLACES - 2), codes.UCUM.Percent)
+
+
+def _flag_name(flag: str) -> Code:
+    return coding.REFUSAL if flag in REFUSING else coding.DOUBT
+
+
+def _comment(text: str) -> TextContentItem:
+    return TextContentItem(coding.COMMENT, text, relationship_type=RelationshipTypeValues.CONTAINS)
+
+
+def _zone_group(case: Case, zone: str, share: float) -> PlanarROIMeasurementsAndQualitativeEvaluations:
+    structure, side = coding.ZONES[zone]
+    affected = share > case.analysis.threshold
+    return PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_track(case, zone),
+        referenced_segment=_segment_reference(case, zone),
+        finding_sites=[FindingSite(structure, laterality=side)],
+        # Its parameters stand in the first group: with them in each, a report takes half as long again.
+        algorithm_id=AlgorithmIdentification(PRODUCT, case.models.service),
+        measurements=[_percentage(coding.ZONE_SHARE, share)],
+        qualitative_evaluations=[QualitativeEvaluation(coding.AFFECTED, coding.YES if affected else coding.NO)],
+    )
+
+
+def _segment_reference(case: Case, segment: str) -> ReferencedSegmentationFrame:
+    """The segment's one frame; its number is the segment's."""
+    image = case.header.image
+    reference = ReferencedSegmentationFrame(
+        sop_class_uid=SegmentationStorage,
+        sop_instance_uid=case.identity.uid("segmentation", "instance"),
+        frame_number=segment_number(segment),
+        segment_number=segment_number(segment),
+        source_image=SourceImageForSegmentation(image.SOPClassUID, image.SOPInstanceUID),
+    )
+    # A reference has one of the two (PS3.3, section 10.3), and this concept is of a frame (PS3.16, TID 1410).
+    del reference[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
+    return reference
+
+
+def _track(case: Case, what: str) -> TrackingIdentifier:
+    return TrackingIdentifier(
+        uid=case.identity.uid("report", what, case.analysis.threshold), identifier=coding.readable(what)
+    )
+
+
+def _identify_algorithm(case: Case) -> AlgorithmIdentification:
+    """With all that its figures depend on."""
+    stages = {"lungs": case.models.lungs, "disease": case.models.disease}
+    parameters = [
+        f"{stage} {name}={value}"
+        for stage, model in stages.items()
+        for name, value in weights_parameters(model).items()
+    ]
+    return AlgorithmIdentification(
+        name=PRODUCT,
+        version=case.models.service,
+        parameters=[*parameters, f"threshold={case.analysis.threshold:g}"],
+        manufacturer=PRODUCT,
+    )

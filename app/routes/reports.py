@@ -1,0 +1,40 @@
+"""``POST /reports/sr`` and ``POST /reports/sc``: a DICOM radiograph in, an object for its study out."""
+
+from functools import partial
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from app.authentication import require_key
+from app.reports.dicom import DICOM, capture_dicom, check_reportable, report_dicom
+from app.routes.answering import BINARY, BODY, PROBLEM_RESPONSES, AnalysisQuery, answer
+from app.routes.negotiation import choose_media_type
+
+router = APIRouter(prefix="/reports", tags=["analysis"], dependencies=[Depends(require_key)])
+
+
+class _DicomResponse(Response):
+    media_type = DICOM
+
+
+_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    **PROBLEM_RESPONSES,
+    200: {"content": {DICOM: {"schema": BINARY}}},
+}
+
+
+@router.post("/sr", response_class=_DicomResponse, responses=_RESPONSES, openapi_extra={"requestBody": BODY})
+async def structured_report(request: Request, query: Annotated[AnalysisQuery, Query()]) -> Response:
+    """Score, zone shares and doubts of a DICOM radiograph as a DICOM Structured Report (TID 1500)."""
+    choose_media_type(request.headers.get("accept", ""), [DICOM])
+    render = partial(report_dicom, polarity=query.polarity)
+    return await answer(request, query, render, DICOM, check=check_reportable)
+
+
+@router.post("/sc", response_class=_DicomResponse, responses=_RESPONSES, openapi_extra={"requestBody": BODY})
+async def secondary_capture(request: Request, query: Annotated[AnalysisQuery, Query()]) -> Response:
+    """The overlay of a DICOM radiograph as a DICOM Secondary Capture."""
+    choose_media_type(request.headers.get("accept", ""), [DICOM])
+    render = partial(capture_dicom, polarity=query.polarity)
+    return await answer(request, query, render, DICOM, check=check_reportable)

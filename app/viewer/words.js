@@ -1,0 +1,93 @@
+/** What the page says: codes of the service in plain words. */
+
+/** By code of a quality flag: a name, and what it means for the result. */
+export const FLAGS = {
+  not_chest: [
+    "Not a chest radiograph",
+    "The picture or its header does not look like a chest radiograph, so there is no score.",
+  ],
+  not_frontal: [
+    "Not a frontal view",
+    "A score needs both lungs side by side, as a frontal radiograph shows them.",
+  ],
+  view_unknown: [
+    "View not stated",
+    "The file does not say from where it was taken. A frontal view is taken for granted.",
+  ],
+  burned_in_annotation: [
+    "Writing in the pixels",
+    "The file says that its pixels hold writing, perhaps a name. Every picture made from it shows that too.",
+  ],
+  inverted_polarity: [
+    "Negative",
+    "Air looks bright and bones dark. It is scored only with the polarity “Correct if inverted”, which turns it round.",
+  ],
+  rotated: ["Turned", "The chest lies on its side or upside down, so there is no score. Send it upright."],
+  lungs_cut_off: [
+    "Lungs cut off",
+    "A lung reaches the edge of the picture. What lies beyond is not counted.",
+  ],
+  over_exposed: ["Over-exposed", "Detail in the lungs may be lost in black. Read the shares with care."],
+  under_exposed: ["Under-exposed", "Detail in the lungs may be lost in white. Read the shares with care."],
+  low_contrast: ["Low contrast", "The picture has few gray levels. Detail may be missing."],
+  low_resolution: ["Low resolution", "The picture has few pixels. The lungs’ texture may be missing."],
+  lungs_not_found: ["No lungs found", "There is nothing to score."],
+  single_lung: ["One lung found", "A score needs both lungs, so there is none."],
+  lungs_merged: ["Lungs touch", "They were found as one area and cut apart near the middle."],
+  borderline: [
+    "Near the threshold",
+    "A zone’s share is so near to the threshold that a small change would change the score.",
+  ],
+};
+
+/** By code of a problem: what one can do about it. */
+export const ADVICE = {
+  empty_file: "Choose another file: this one holds nothing.",
+  invalid_parameter: "Correct the threshold or the polarity, then analyse again.",
+  unauthorised: "Enter an API key below. The operator of the service gives them out.",
+  upload_too_large: "Store it with lossless compression, or ask the operator for a higher limit.",
+  unsupported_format: "Choose a DICOM, PNG, JPEG, TIFF or BMP file.",
+  unreadable_image: "The file may be damaged or cut off. Export it anew.",
+  image_too_large: "Export it with fewer pixels.",
+  image_too_small: "Choose the radiograph itself, not its thumbnail.",
+  unsupported_dicom: "Choose a DICOM object with one gray frame: computed or digital radiography, or secondary capture.",
+  internal: "Report it to the operator with the request id.",
+  overloaded: "Wait a moment, then analyse again.",
+  not_ready: "It is starting or ending. Wait a moment, then analyse again.",
+  deadline_exceeded: "The service is busy. Wait a moment, then analyse again.",
+  unreachable: "Check the network, and that the service runs. A file over the service’s limit can end the connection too.",
+};
+
+export const ZONES = {
+  right_upper: "right upper",
+  right_middle: "right middle",
+  right_lower: "right lower",
+  left_upper: "left upper",
+  left_middle: "left middle",
+  left_lower: "left lower",
+};
+
+/** The service's steps, in their order; ``total`` holds the waits between them too. */
+export const STEPS = {
+  receive: "Receiving",
+  decode: "Decoding",
+  prepare: "Preparing",
+  queue: "Waiting for the device",
+  lungs: "Lung network",
+  between: "Cropping the lungs",
+  disease: "Disease network",
+  score: "Scoring",
+  render: "Drawing",
+  total: "All together",
+};
+
+/** 0.123 as “12.3 %”, with a space that does not break. */
+export function percent(share, places = 1) {
+  return `${(share * 100).toFixed(places)}\u202f%`;
+}
+
+/** 1234567 as “1.2 MB”. */
+export function bytes(count) {
+  if (count < 1000) return `${count} bytes`;
+  return count < 1e6 ? `${Math.round(count / 1e3)} kB` : `${(count / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,38 @@
+#!/bin/sh
+# Fills orthanc.json in from the environment and runs Orthanc in the foreground.
+#
+#   CXR_PACS_AET         own AE title (default CXRSEVERITY); calls of another one are refused
+#   CXR_PACS_PEERS       who may store, query and retrieve, and where they are, as JSON: {"pacs": ["PACS", "192.0.2.10", 104]}
+#                        (default: none; then anyone who reaches the port may store, and nobody may query)
+#   CXR_PACS_CHECK_HOST  whether a peer has to come from its address, too (default true)
+#   CXR_PACS_PASSWORD    of the user `edge` of Orthanc's web page and REST API (default: a random one that nobody knows)
+#   CXR_PACS_TLS_DIR     with tls.crt, tls.key and trusted.crt in there DICOM is spoken over TLS only, and only with
+#                        peers whose certificate is among the trusted ones
+#   CXR_PACS_DATA        the folder of the database and the files (default /var/lib/orthanc/edge)
+#   CXR_PACS_DICOM_PORT, CXR_PACS_HTTP_PORT  4242 and 8042
+#
+# edge.py reads the others.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+export EDGE_SCRIPT="$here/edge.py"
+export EDGE_PYTHON_PLUGIN="${CXR_PACS_PYTHON_PLUGIN:-/usr/share/orthanc/plugins/libOrthancPython.so}"
+export EDGE_DATA="${CXR_PACS_DATA:-/var/lib/orthanc/edge}"
+export EDGE_AET="${CXR_PACS_AET:-CXRSEVERITY}"
+export EDGE_DICOM_PORT="${CXR_PACS_DICOM_PORT:-4242}" EDGE_HTTP_PORT="${CXR_PACS_HTTP_PORT:-8042}"
+export EDGE_CHECK_HOST="${CXR_PACS_CHECK_HOST:-true}"
+export EDGE_PEERS="${CXR_PACS_PEERS:-}" EDGE_ANYONE_STORES=false
+if [ -z "$EDGE_PEERS" ]; then
+    EDGE_PEERS='{}' EDGE_ANYONE_STORES=true
+fi
+tls=${CXR_PACS_TLS_DIR:-/etc/edge-tls}
+export EDGE_TLS='"DicomTlsEnabled": false'
+if [ -s "$tls/tls.crt" ]; then
+    EDGE_TLS="\"DicomTlsEnabled\": true, \"DicomTlsRemoteCertificateRequired\": true,
+        \"DicomTlsCertificate\": \"$tls/tls.crt\", \"DicomTlsPrivateKey\": \"$tls/tls.key\",
+        \"DicomTlsTrustedCertificates\": \"$tls/trusted.crt\""
+fi
+export EDGE_PASSWORD="${CXR_PACS_PASSWORD:-$(head -c 32 /dev/urandom | base64)}"
+mkdir -p "$EDGE_DATA"
+# Orthanc writes no bytecode beside the script, whose folder is read-only.
+export PYTHONDONTWRITEBYTECODE=1
+exec Orthanc "$here/orthanc.json"

@@ -1,0 +1,31 @@
+"""Figures of the workflow against people and published systems.
+
+This much needs no further package; ``python -m models.evaluation`` and the modules behind it need the extra
+``evaluation``.
+"""
+
+from models.evaluation.bars import SYSTEMS, Figure, cross_validated, figures, table
+from models.evaluation.results import (
+    Analysed,
+    Result,
+    brixia_correlation,
+    dice,
+    evaluate,
+    judge,
+    mean_absolute_error,
+)
+
+__all__ = [
+    "SYSTEMS",
+    "Analysed",
+    "Figure",
+    "Result",
+    "brixia_correlation",
+    "cross_validated",
+    "dice",
+    "evaluate",
+    "figures",
+    "judge",
+    "mean_absolute_error",
+    "table",
+]

@@ -1,0 +1,160 @@
+"""The command line: the published outputs, the networks' costs, and a site's own acceptance."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from matplotlib.figure import Figure
+
+from models.cards import Role
+from models.checkpoints import CheckpointError
+from models.cpu import keep_freed_memory, limit_threads
+from models.device import DeviceError, resolve_device, resolve_precision
+from models.evaluation import acceptance, complexity, page, plots, publication
+from models.evaluation.agreement import RESAMPLES
+from models.evaluation.outputs import SUBSETS, OutputsError, read_outputs
+from models.evaluation.service import Service, ServiceError
+from models.evaluation.subjects import Subject
+from models.networks import ARCHITECTURES, UnknownNetworkError, canonical_architecture
+from models.pack import Pack, PackError
+from models.stage import Stage
+from models.weights import default_weights
+from models.workflow import Workflow
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+_ERRORS = (CheckpointError, DeviceError, OutputsError, PackError, ServiceError, UnknownNetworkError)
+KEY_VARIABLE = "CXR_API_KEY"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Reads the command line, runs what it names and returns the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except _ERRORS as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+def _published(options: argparse.Namespace) -> int:
+    outputs = read_outputs(options.data)
+    found = publication.Publication(
+        outputs, tuple(options.subset), tuple(options.choose_on), options.resamples, options.seed
+    )
+    sys.stdout.write(publication.report(found))
+    if options.plots:
+        judged, normal = found.judged, outputs.is_normal
+        groups = {"COVID-19": found.agreements(judged & ~normal), "normals": found.agreements(judged & normal)}
+        shared = {name: {system: table[system] for system in found.ranked()} for name, table in groups.items() if table}
+        _save(options.plots, "evaluation-thresholds", plots.threshold_curves(found.sweeps(), outputs.networks))
+        _save(options.plots, "evaluation-errors", plots.errors_by_group(shared, found.between_readers()))
+    if options.check and (differing := found.differing()):
+        sys.stderr.write(f"the test subset's MAE is not the paper's: {', '.join(differing)}\n")
+        return 1
+    return 0
+
+
+def _networks(options: argparse.Namespace) -> int:
+    limit_threads()
+    keep_freed_memory()
+    device = resolve_device(options.device)
+    names = [canonical_architecture(name) for name in options.architectures]
+    measured = complexity.count(complexity.select(names, options.input_size))
+    if options.rounds:
+        measured = complexity.clock(measured, device, options.rounds)
+    sys.stdout.write(complexity.report(measured, device))
+    if options.plots:
+        _save(options.plots, "evaluation-networks", plots.costs(complexity.pairs(measured), device.type))
+    return 0
+
+
+def _weights(options: argparse.Namespace) -> int:
+    limit_threads()
+    device = resolve_device(options.device)
+
+    def stage(role: Role, weights: Path) -> Stage:
+        return Stage.load(weights, role=role, device=device, precision=resolve_precision("auto", device, role))
+
+    workflow = Workflow(stage("lungs", options.lungs), stage("disease", options.disease), threshold=options.threshold)
+    return _accept(options, Subject.of_workflow(workflow))
+
+
+def _service(options: argparse.Namespace) -> int:
+    service = Service(options.url, os.environ.get(KEY_VARIABLE, ""), options.threshold)
+    return _accept(options, Subject(service.describe(), service.analyse, options.parallel))
+
+
+def _accept(options: argparse.Namespace, subject: Subject) -> int:
+    cases = Pack(options.data).split(options.split)
+    if not cases:
+        raise PackError(f"{options.data}: expected radiographs of the split {options.split!r}, found none")
+    found = acceptance.accept(subject, cases, options.split, options.resamples, options.seed)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(page.render(found, subject, options.worst), encoding="utf-8")
+    sys.stdout.write(f"{acceptance.summary(found)}\n\n{options.out}\n")
+    return 0
+
+
+def _save(folder: Path, name: str, figure: Figure) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.svg").write_text(plots.svg(figure) + "\n", encoding="utf-8")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m models.evaluation", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+
+    published = _command(commands, "published", "the paper's table from its published outputs", _published)
+    published.add_argument("--data", type=Path, required=True, help="folder of the published outputs")
+    published.add_argument("--subset", nargs="+", choices=SUBSETS, default=["test"], help="what the tables are over")
+    published.add_argument("--choose-on", nargs="+", choices=SUBSETS, default=["train", "val"])
+    published.add_argument("--check", action="store_true", help="exit with 1 when an MAE is not the paper's")
+    published.add_argument("--plots", type=Path, help="folder for the curves as SVG")
+    _add_bootstrap(published)
+
+    networks = _command(commands, "networks", "parameters, arithmetic and latency of the paper's networks", _networks)
+    networks.add_argument("--architectures", nargs="+", default=[], metavar="NAME", help=", ".join(ARCHITECTURES))
+    networks.add_argument("--input-size", type=int, help="instead of each network's own, a multiple of 32")
+    networks.add_argument("--device", default="auto")
+    networks.add_argument("--rounds", type=int, default=7, help="0: count only, no latencies")
+    networks.add_argument("--plots", type=Path, help="folder for the picture as SVG")
+
+    weights = _command(commands, "weights", "a pair of weights over a radiograph pack, as an HTML report", _weights)
+    weights.add_argument("--lungs", type=Path, default=default_weights("lungs"))
+    weights.add_argument("--disease", type=Path, default=default_weights("disease"))
+    weights.add_argument("--device", default="auto")
+    _add_acceptance(weights)
+
+    service = _command(commands, "service", "a running service over a radiograph pack, as an HTML report", _service)
+    service.add_argument("--url", required=True, help=f"such as http://127.0.0.1:8000; {KEY_VARIABLE} holds a key")
+    service.add_argument("--parallel", type=int, default=4, help="radiographs sent at a time")
+    _add_acceptance(service)
+    return parser
+
+
+def _command(
+    commands: Commands, name: str, text: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_acceptance(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", type=Path, required=True, help="folder of the radiograph pack")
+    command.add_argument("--split", default="all", help="of the pack's table; all: every radiograph")
+    command.add_argument("--threshold", type=float, help="instead of the card's or the service's")
+    command.add_argument("--out", type=Path, default=Path("acceptance.html"), help="the report; it shows radiographs")
+    command.add_argument("--worst", type=int, default=12, help="worst cases to show as pictures")
+    _add_bootstrap(command)
+
+
+def _add_bootstrap(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--resamples", type=int, default=RESAMPLES, help="of the bootstrap")
+    command.add_argument("--seed", type=int, default=0, help="of the bootstrap")

@@ -1,0 +1,111 @@
+"""What a network asks of a device: parameters, arithmetic, memory that moves, time."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from models.folding import fold_batch_norms
+from models.networks import build_network
+from models.stage import Stage
+
+_SEED = 0
+_CALIBRATION_RUNS = 3
+_CALIBRATION_SHAPE = (2, 3, 256, 256)
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Of one network and one radiograph.
+
+    Attributes:
+        parameters: their number.
+        operations: multiplications and additions, each counted: twice the multiply-accumulates.
+        in_encoder: those of them that its encoder does; 0 for a network without a part of that name.
+        moved: bytes that its layers read and write at the precision in use, weights counted once.
+        up, down: bytes that travel to the device and back.
+    """
+
+    parameters: int
+    operations: int
+    in_encoder: int
+    moved: int
+    up: int
+    down: int
+
+
+def demand(stage: Stage, gray_bytes: int) -> Demand:
+    """Counted while the network runs once; on the device ``meta`` nothing is computed.
+
+    Args:
+        gray_bytes: of a pixel on its way to the device: 1 for stage I's, 4 for stage II's.
+    """
+    moved = 0
+
+    def count(_: nn.Module, inputs: Sequence[object], output: object) -> None:
+        nonlocal moved
+        moved += sum(value.nbytes for value in (*inputs, output) if isinstance(value, Tensor))
+
+    layers = [module for module in stage.network.modules() if not list(module.children())]
+    handles = [layer.register_forward_hook(count) for layer in layers]
+    side = stage.input_size
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        stage.network(torch.zeros(1, 3, side, side, device=stage.device))
+    for handle in handles:
+        handle.remove()
+    parameters = list(stage.network.parameters())
+    return Demand(
+        parameters=sum(parameter.numel() for parameter in parameters),
+        operations=counter.get_total_flops(),
+        in_encoder=sum(
+            sum(counts.values()) for name, counts in counter.get_flop_counts().items() if name.endswith(".encoder")
+        ),
+        moved=moved + sum(parameter.nbytes for parameter in parameters),
+        up=side * side * gray_bytes,
+        down=side * side * 4,
+    )
+
+
+def untrained_network(
+    architecture: str, encoder: str, input_size: int, *, classification_head: bool = False, folded: bool = True
+) -> nn.Module:
+    """A network of random weights that runs as fast as a trained one, folded as ``Stage.load`` folds.
+
+    It has the batch statistics of random pictures: without these, activations grow or vanish from layer to layer, and
+    arithmetic on the smallest numbers is slow.
+    """
+
+    def build() -> nn.Module:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(_SEED)
+            network = build_network(architecture, encoder, classification_head=classification_head).train()
+            for _ in range(_CALIBRATION_RUNS):
+                network(torch.rand(_CALIBRATION_SHAPE))
+        return network.eval()
+
+    network = build()
+    if folded and not fold_batch_norms(network, input_size):
+        network = build()
+    return network
+
+
+def latencies_ms(stages: Sequence[Stage], rounds: int) -> list[float]:
+    """Milliseconds each warm stage takes over one radiograph: medians over rounds in which each runs in turn.
+
+    In turn, so that a machine that changes its speed does so for all.
+    """
+    rng = np.random.default_rng(_SEED)
+    pictures = [rng.integers(0, 256, (stage.input_size,) * 2, dtype=np.uint8) for stage in stages]
+    walls: list[list[float]] = [[] for _ in stages]
+    for number in range(rounds + 1):
+        for stage, picture, kept in zip(stages, pictures, walls, strict=True):
+            start = time.perf_counter()
+            stage.run([picture])
+            if number:  # the first round does not count
+                kept.append((time.perf_counter() - start) * 1000)
+    return [median(kept) for kept in walls]

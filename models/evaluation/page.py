@@ -1,0 +1,201 @@
+"""The acceptance as one HTML file that needs nothing beside it."""
+
+from collections.abc import Sequence
+from math import isfinite
+
+from models.evaluation import plots
+from models.evaluation.acceptance import Acceptance, Overlap, score_counts
+from models.evaluation.agreement import Agreement
+from models.evaluation.document import definitions, document, paragraph, picture, plot, section, table, verdict
+from models.evaluation.pictures import draw
+from models.evaluation.results import Result
+from models.evaluation.subjects import Subject
+from models.evaluation.zones import AFFECTED_FROM, Bin, BrixiaAgreement
+from models.severity import ZONES
+
+TITLE = "Acceptance of the severity score"
+_AGREEMENT = ("n", "MAE", "RMSE", "R²", "κ, quadratic", "bias", "limits of agreement")
+
+
+def render(found: Acceptance, subject: Subject, worst: int) -> str:
+    """HTML; ``worst`` cases are analysed once more for their pictures."""
+    return document(
+        TITLE,
+        [
+            _subject(found, subject),
+            _severity(found),
+            _masks(found),
+            _zones(found.brixia),
+            _calibration(found),
+            _subgroups(found),
+            _flags(found),
+            _worst(found, subject, worst),
+        ],
+    )
+
+
+def _subject(found: Acceptance, subject: Subject) -> str:
+    counts = [
+        ("Split", found.split),
+        ("Radiographs", str(len(found.results))),
+        ("Scored", f"{found.scored:.1%}"),
+    ]
+    return section(
+        "What was judged",
+        definitions([*subject.description.items(), *counts]),
+        paragraph(
+            "Brackets are 95 % bootstrap intervals. This file shows radiographs and names cases: keep it as you keep "
+            "those."
+        ),
+    )
+
+
+def _severity(found: Acceptance) -> str:
+    if not found.severity:
+        return section("Severity", paragraph("No radiograph of the pack has a reader's score."))
+    rows = [(name, *_cells(one)) for name, one in found.severity.items()]
+    rows += [(f"{name}, on the COVID-19 ones", *_cells(one)) for name, one in found.systems.items()]
+    if found.readers.count:
+        rows.append(("reader 2 against reader 1, COVID-19", *_cells(found.readers)))
+    pairs = [(one.score, one.case.score) for one in found.results]
+    both = [(score, said) for score, said in pairs if score is not None and said is not None]
+    scores, consensus = zip(*both, strict=True) if both else ((), ())
+    overall = found.severity.get("all scored by readers")
+    drawings = [plot(plots.score_counts(score_counts(found.results)), "Radiographs by score and consensus.")]
+    if overall is not None:
+        caption = "Difference and mean of score and consensus, with bias and limits of agreement (Bland and Altman)."
+        drawings.append(plot(plots.differences(scores, consensus, overall), caption))
+    return section(
+        "Severity, score against the readers' consensus",
+        paragraph("Where the consensus is a half point, a whole-number score is off by 0.5 at least."),
+        table(("group", *_AGREEMENT), rows),
+        *drawings,
+    )
+
+
+def _masks(found: Acceptance) -> str:
+    rows = [
+        (name, str(one.count), one.mean.text(3), f"{one.low:.3f}")
+        for name, one in (("lungs", found.lungs), ("disease", found.disease))
+        if isinstance(one, Overlap)
+    ]
+    if not rows:
+        return section("Masks", paragraph("The pack has no drawn masks."))
+    return section("Masks, Dice against drawn ones", table(("mask", "n", "mean", "5th percentile"), rows))
+
+
+def _zones(found: BrixiaAgreement | None) -> str:
+    title = "Zone by zone, shares against two radiologists' Brixia scores"
+    if found is None:
+        return section(title, paragraph("Fewer than three radiographs of the pack have Brixia scores."))
+    said = (
+        "Sides and ends are where they should be: both controls are worse beyond chance."
+        if found.is_oriented
+        else "Not shown that sides and ends are where they should be: a control is not worse beyond chance."
+    )
+    correlations = [
+        ("as it is", found.right.text()),
+        ("control: sides exchanged", found.wrong_sides.text()),
+        ("control: upside down", found.upside_down.text()),
+        ("lost by exchanging sides", found.lost_by_sides.text()),
+        ("lost by turning upside down", found.lost_upside_down.text()),
+        ("the two radiologists with each other", _number(found.readers)),
+        ("published networks' shares in the pack", _number(found.others)),
+    ]
+    affected = [
+        ("zones affected, by the radiologists", f"{found.affected:.1%}"),
+        ("sensitivity", _number(found.sensitivity)),
+        ("specificity", _number(found.specificity)),
+        ("Cohen's κ", _number(found.kappa)),
+        ("Cohen's κ of the two radiologists", _number(found.readers_kappa)),
+        ("area under the curve, any threshold", _number(found.area)),
+    ]
+    lines = [(zone.replace("_", " "), found.by_zone[zone]) for zone in ZONES]
+    return section(
+        title,
+        paragraph(
+            f"{found.radiographs} radiographs. Their zones are anatomical levels, not thirds of equal area. "
+            f"Affected: a mean Brixia score of {AFFECTED_FROM:g} or more; resampled by radiograph."
+        ),
+        verdict(said, found.is_oriented),
+        table(("rank correlation (Spearman)", "value"), correlations),
+        table(("affected or not, share over the threshold", "value"), affected),
+        plot(plots.bars([line for line in lines if isfinite(line[1])], "rank correlation"), "Each zone by itself."),
+    )
+
+
+def _calibration(found: Acceptance) -> str:
+    parts = []
+    if found.by_masks:
+        words = f"Drawn share of the zone; MAE of a share {found.shares.mae.text(3)}, bias {found.shares.bias.text(3)}."
+        parts.append(_curve(found.by_masks, "drawn share", words))
+    if found.by_brixia:
+        words = f"Zones that the radiologists call affected (Brixia {AFFECTED_FROM:g} or more)."
+        parts.append(_curve(found.by_brixia, "affected, by the radiologists", words))
+    if not parts:
+        parts.append(paragraph("The pack has neither disease masks nor Brixia scores."))
+    return section("Calibration of the shares", *parts)
+
+
+def _curve(bins: Sequence[Bin], label: str, caption: str) -> str:
+    found, said, counts = zip(*((one.found, one.said, one.count) for one in bins), strict=True)
+    return plot(plots.calibration(found, said, counts, label), caption)
+
+
+def _subgroups(found: Acceptance) -> str:
+    header = ("", "n", "scored", "severity MAE", "lung Dice", "disease Dice")
+    parts = [
+        table(
+            (kind, *header[1:]),
+            [
+                (
+                    one.name,
+                    str(one.count),
+                    f"{one.scored:.1%}",
+                    one.mae.text(),
+                    _number(one.lungs),
+                    _number(one.disease),
+                )
+                for one in groups
+            ],
+        )
+        for kind, groups in found.subgroups.items()
+    ]
+    return section("Subgroups", *parts)
+
+
+def _flags(found: Acceptance) -> str:
+    rows = [(name, str(count)) for name, count in sorted(found.flags.items(), key=lambda item: -item[1])]
+    return section("Quality flags", table(("flag", "radiographs"), rows) if rows else paragraph("None was raised."))
+
+
+def _worst(found: Acceptance, subject: Subject, count: int) -> str:
+    cases = [_case(result, why, subject) for result, why in found.worst(count)]
+    return section(
+        "Worst cases",
+        paragraph("Cyan the lungs and red the disease that were found, yellow what people drew."),
+        f'<div class="cases">{"".join(cases)}</div>',
+    )
+
+
+def _case(result: Result, why: str, subject: Subject) -> str:
+    case = result.case
+    shares = ", ".join(
+        f"{zone.replace('_', ' ')} {_number(share)}" for zone, share in zip(ZONES, result.shares, strict=True)
+    )
+    said = "none" if case.score is None else f"{case.score:g}"
+    readers = f" (readers {' and '.join(f'{one:g}' for one in case.readers)})" if case.readers else ""
+    flags = f" Flags: {', '.join(result.flags)}." if result.flags else ""
+    score = "none" if result.score is None else str(result.score)
+    caption = f"{case.id}: {why}. Score {score}, consensus {said}{readers}. Shares: {shares}.{flags}"
+    return picture(draw(case, subject.analyse(case)), caption)
+
+
+def _cells(one: Agreement) -> tuple[str, ...]:
+    limits = f"{one.lower.value:.2f} to {one.upper.value:.2f}" if isfinite(one.lower.value) else "–"
+    estimates = (one.mae.text(3), one.rmse.text(), one.r2.text(), one.kappa.text(), one.bias.text())
+    return (str(one.count), *estimates, limits)
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if isfinite(value) else "–"

@@ -1,0 +1,116 @@
+"""``python -m models.quality``: fits the rule for what is no frontal chest, or prints each flag's figures."""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import get_args
+
+import torch
+
+from models import quality
+from models.checkpoints import CheckpointError
+from models.pack import Pack, PackError
+from models.quality.rule import RULE_FILE
+from models.stage import Stage
+from models.training.alterations import INVERSION
+from models.training.doubts import fit_rule
+from models.training.samples import (
+    CHEST,
+    EXPOSED,
+    HELD_OUT,
+    Sample,
+    observe,
+    pictures_for_fitting,
+    pictures_for_judging,
+    pictures_of,
+)
+from models.weights import default_weights
+from models.workflow import Polarity, Workflow
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Reads the command line, runs what it names and returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except (CheckpointError, PackError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+def _fit(options: argparse.Namespace) -> int:
+    workflow = _workflow(options)
+    card = workflow.lungs.card
+    if card is None or not card.sha256:
+        raise CheckpointError(options.lungs, "a card with a checksum", "none")
+    samples = list(observe(workflow, pictures_for_fitting(Pack(options.data).split("train"))))
+    options.out.write_text(fit_rule(samples, card.sha256).to_json(), encoding="utf-8")
+    sys.stdout.write(f"{len(samples)} pictures, {options.out}\n")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    pictures = pictures_for_judging(Pack(options.data).split(options.split))
+    if options.others:
+        pictures = chain(pictures, pictures_of(options.others))
+    sys.stdout.write(report(observe(_workflow(options), pictures, options.polarity)) + "\n")
+    return 0
+
+
+def report(samples: Iterable[Sample]) -> str:
+    """A table: each kind of picture, the share that gets no score, and the share that gets each flag."""
+    counts: dict[str, int] = Counter()
+    refused: dict[str, int] = Counter()
+    flags: dict[str, Counter[str]] = {}
+    for sample in samples:
+        counts[sample.kind] += 1
+        refused[sample.kind] += sample.cropped.refused
+        flags.setdefault(sample.kind, Counter()).update(sample.cropped.flags)
+    lines = ["| kind | n | no score | flags |", "|---|---|---|---|"]
+    for kind, count in counts.items():
+        found = ", ".join(f"{flag} {times / count:.3f}" for flag, times in flags[kind].most_common())
+        note = " (not fitted on)" if kind in HELD_OUT else ""
+        lines.append(f"| {kind}{note} | {count} | {refused[kind] / count:.3f} | {found} |")
+    wrong = [kind for kind in counts if kind not in (CHEST, EXPOSED, *INVERSION)]
+    apart = sum(refused[kind] for kind in wrong), sum(counts[kind] for kind in wrong)
+    lines.append(f"| all that is no upright frontal chest | {apart[1]} | {apart[0] / max(apart[1], 1):.4f} | |")
+    return "\n".join(lines)
+
+
+def _workflow(options: argparse.Namespace) -> Workflow:
+    lungs = Stage.load(options.lungs, role="lungs", device=options.device)
+    disease = Stage.load(default_weights("disease"), role="disease")
+    rule = quality.load_rule(options.rule) if options.rule else None
+    return Workflow(lungs, disease, chest_rule=rule)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m models.quality", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    fit = _command(commands, "fit", "fit the rule on the split train and on drawings")
+    fit.add_argument("--out", type=Path, default=RULE_FILE)
+    fit.set_defaults(run=_fit, rule=None)
+    judge = _command(commands, "report", "each flag's figures on a split, on what is made of it, and on drawings")
+    judge.add_argument("--split", choices=("train", "val", "test", "all"), default="val")
+    judge.add_argument("--others", type=Path, help="folder of folders, each of pictures of one kind that is no chest")
+    judge.add_argument("--polarity", choices=get_args(Polarity), default="as_is")
+    judge.add_argument("--rule", type=Path, help="instead of the one that comes with the package")
+    judge.set_defaults(run=_report)
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text)
+    command.add_argument("--data", type=Path, required=True, help="folder of the radiograph pack")
+    command.add_argument("--lungs", type=Path, default=default_weights("lungs"), help="stage I's weights")
+    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return command
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""What the picture alone says, whatever it shows."""
+
+import numpy as np
+
+from models.pixels import Pixels
+from models.quality.codes import LOW_CONTRAST, LOW_RESOLUTION
+
+MIN_SIDE = 256
+"""Radiographs with a shorter side than this show too little of a lung's texture."""
+MIN_GRAY_RANGE = 48
+"""Gray levels between the 2nd and the 98th percentile under which a radiograph is called low in contrast."""
+
+
+def picture_flags(picture: Pixels, height: int, width: int) -> tuple[str, ...]:
+    """Resolution and contrast.
+
+    Args:
+        picture: uint8 [H, W], the radiograph at any size.
+        height, width: of the radiograph as it came, pixels.
+    """
+    low, high = percentile_grays(picture, 0.02, 0.98)
+    flags = []
+    if min(height, width) < MIN_SIDE:
+        flags.append(LOW_RESOLUTION)
+    if high - low < MIN_GRAY_RANGE:
+        flags.append(LOW_CONTRAST)
+    return tuple(flags)
+
+
+def percentile_grays(picture: Pixels, *shares: float) -> tuple[int, ...]:
+    """The gray level under or at which each share of the pixels lies."""
+    counts = np.cumsum(np.bincount(picture.ravel(), minlength=256))
+    return tuple(int(np.searchsorted(counts, share * counts[-1])) for share in shares)

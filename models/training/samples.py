@@ -1,0 +1,120 @@
+"""Right and wrong pictures, as the rule of ``models.quality`` sees them: for fitting it and for judging it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import cv2
+import numpy as np
+
+from models.pack import Case
+from models.pixels import Pixels
+from models.quality import ROTATED
+from models.quality.codes import NOT_CHEST, NOT_FRONTAL
+from models.quality.features import Numbers, shrink
+from models.training.alterations import INVERSION, PARTS, TURNS, exposed
+from models.training.drawings import DRAWN_KINDS, draw_other
+from models.workflow import Cropped, Polarity, Workflow
+
+Named: TypeAlias = tuple[str, str, Pixels]
+"""Kind, name (pictures of one name come from one radiograph or seed), and the picture uint8 [H, W]."""
+
+CHEST: Final = "chest"
+EXPOSED: Final = "exposed"
+HELD_OUT: Final = ("heads", "abdomens", "scenes", "shoulders", "leaning")
+"""Kinds that are never fitted on."""
+DRAWN_FOR_FITTING: Final = dict.fromkeys(DRAWN_KINDS, 100) | {"legs and arms": 300, "CT slices": 300}
+"""How many of each kind; more of those that come nearest to a chest."""
+DRAWN_FOR_JUDGING: Final = 40
+_JUDGED_SEEDS: Final = 10**6
+_BATCH: Final = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A picture after stage I.
+
+    Attributes:
+        gray, lungs: float32 [64, 64], picture and map.
+        cropped: what the workflow says of it.
+    """
+
+    kind: str
+    name: str
+    gray: Numbers
+    lungs: Numbers
+    cropped: Cropped
+
+
+def expected_flag(kind: str) -> str:
+    """The code that a kind should get; empty for chests and for inverted ones."""
+    if kind in (CHEST, EXPOSED, *INVERSION):
+        return ""
+    if kind in TURNS:
+        return ROTATED
+    return NOT_FRONTAL if kind in ("laterals", "sideways", "halves") else NOT_CHEST
+
+
+def pictures_for_fitting(cases: Sequence[Case]) -> Iterator[Named]:
+    """Each radiograph in six ways, right and wrong, and drawings."""
+    turns, parts = list(TURNS), list(PARTS)
+    for number, case in enumerate(cases):
+        rng = np.random.default_rng([number, 7])
+        yield CHEST, case.id, case.pixels
+        yield EXPOSED, case.id, exposed(case.pixels, rng)
+        base = exposed(case.pixels, rng) if rng.random() < 0.5 else case.pixels
+        turn = turns[number % len(turns)]
+        yield turn, case.id, TURNS[turn](base, rng)
+        yield next(iter(INVERSION)), case.id, np.asarray(255 - base, np.uint8)
+        for part in (parts[number % len(parts)], parts[(number // len(parts) + number) % len(parts)]):
+            yield part, case.id, PARTS[part](base, rng)
+    yield from _drawn(0, DRAWN_FOR_FITTING)
+
+
+def pictures_for_judging(cases: Sequence[Case]) -> Iterator[Named]:
+    """Each radiograph in every way, and drawings that no fit saw."""
+    for number, case in enumerate(cases):
+        rng = np.random.default_rng([number, 7])
+        yield CHEST, case.id, case.pixels
+        yield EXPOSED, case.id, exposed(case.pixels, rng)
+        for kind, alter in (TURNS | INVERSION | PARTS).items():
+            yield kind, case.id, alter(case.pixels, rng)
+    yield from _drawn(_JUDGED_SEEDS, dict.fromkeys(DRAWN_KINDS, DRAWN_FOR_JUDGING))
+
+
+def pictures_of(folder: Path) -> Iterator[Named]:
+    """PNG and JPEG files of a folder of folders; a picture's kind is its folder's name."""
+    for path in sorted(folder.glob("*/*")):
+        if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+            continue
+        picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        if picture is not None:
+            yield path.parent.name, path.stem, np.asarray(picture, np.uint8)
+
+
+def _drawn(first: int, counts: Mapping[str, int]) -> Iterator[Named]:
+    for kind, count in counts.items():
+        for seed in range(first, first + count):
+            yield kind, str(seed), draw_other(kind, seed)
+
+
+def observe(workflow: Workflow, pictures: Iterable[Named], polarity: Polarity = "as_is") -> Iterator[Sample]:
+    """Runs stage I, and what follows it, over pictures."""
+    batch: list[Named] = []
+    for named in pictures:
+        batch.append(named)
+        if len(batch) == _BATCH:
+            yield from _observed(workflow, batch, polarity)
+            batch.clear()
+    yield from _observed(workflow, batch, polarity)
+
+
+def _observed(workflow: Workflow, batch: Sequence[Named], polarity: Polarity) -> Iterator[Sample]:
+    if not batch:
+        return
+    prepared = [workflow.prepare(np.ascontiguousarray(picture), polarity=polarity) for _, _, picture in batch]
+    maps, _ = workflow.lungs.run([item.picture for item in prepared])
+    for (kind, name, _), item, lung_map in zip(batch, prepared, maps, strict=True):
+        cropped = workflow.crop_lungs(item, lung_map)
+        yield Sample(kind, name, shrink(item.picture), shrink(lung_map), cropped)

@@ -1,0 +1,61 @@
+"""UIDs: the same for the same input and models, others for others."""
+
+import re
+
+import pytest
+
+from app.reports.dicom.identity import Identity, long_string
+from tests.app.reports.dicom.cases import DIGEST, MODELS, WRITERS, analysis, case_of, full_source
+
+IDENTITY = Identity(DIGEST, MODELS, "as_is")
+OTHERS = [
+    Identity("b" * 64, MODELS, "as_is"),
+    Identity(DIGEST, MODELS, "auto"),
+    Identity(DIGEST, MODELS.model_copy(update={"service": "0.0.2"}), "as_is"),
+    Identity(
+        DIGEST,
+        MODELS.model_copy(update={"disease": MODELS.disease.model_copy(update={"sha256": "3" * 64})}),
+        "as_is",
+    ),
+]
+
+
+def test_a_uid_is_one_of_a_uuid() -> None:
+    uid = IDENTITY.uid("report", "instance", 0.31)
+    assert re.fullmatch(r"2\.25\.[1-9][0-9]{0,38}", uid)
+    assert len(uid) <= 64
+    assert int(uid.removeprefix("2.25.")) < 2**128
+
+
+def test_stable() -> None:
+    assert IDENTITY.uid("capture", "instance", 0.3) == Identity(DIGEST, MODELS, "as_is").uid("capture", "instance", 0.3)
+    assert IDENTITY.uid("segmentation", "instance") == "2.25.23428069654427487067920034045510151625"
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_another_input_or_model_has_another_uid(other: Identity) -> None:
+    assert other.uid("report", "instance", 0.31) != IDENTITY.uid("report", "instance", 0.31)
+
+
+def test_kinds_levels_and_thresholds_are_told_apart() -> None:
+    uids = {
+        IDENTITY.uid(kind, level, threshold)
+        for kind in ("segmentation", "report", "capture")
+        for level in ("series", "instance")
+        for threshold in (None, 0.3, 0.31)
+    }
+    assert len(uids) == 18
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_the_same_bytes_each_time(kind: str) -> None:
+    assert WRITERS[kind](case_of(full_source())) == WRITERS[kind](case_of(full_source()))
+
+
+def test_masks_do_not_depend_on_the_threshold() -> None:
+    write = WRITERS["segmentation"]
+    assert write(case_of(full_source(), analysis(threshold=0.2))) == write(case_of(full_source()))
+
+
+def test_any_name_of_weights_fits() -> None:
+    assert long_string("Größe\\n\n" + "x" * 100) == "Gr??e/n " + "x" * 56

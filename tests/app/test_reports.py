@@ -1,0 +1,157 @@
+"""The DICOM answers over HTTP, by the real service on the real weights."""
+
+from io import BytesIO
+
+import highdicom
+import numpy as np
+import pytest
+from pydicom import dcmread, dcmwrite
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from app.reports.dicom.segmentation import SEGMENTS
+from models.phantom import draw_phantom
+from tests.app.reports.dicom.cases import full_source
+from tests.app.server import Server
+from tests.app.test_http import assert_problem, png
+
+SIDE = 512
+PATHS = ["/segment", "/reports/sr", "/reports/sc"]
+DICOM = {"accept": "application/dicom"}
+NAME = "Confidential^Person"
+
+
+def upload(pixels: np.ndarray | None = None, **changes: str | None) -> bytes:
+    """The phantom as a CR image."""
+    pixels = draw_phantom(SIDE) if pixels is None else pixels
+    image = full_source(**{"PatientName": NAME, "Rows": pixels.shape[0], "Columns": pixels.shape[1], **changes})
+    image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
+    image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 8, 8, 7, 0
+    image.PixelData = pixels.tobytes()
+    buffer = BytesIO()
+    dcmwrite(buffer, image, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def phantom() -> bytes:
+    return upload()
+
+
+def ask(server: Server, path: str, data: bytes) -> bytes:
+    answer = server.client.post(path, files={"file": ("image.dcm", data)}, headers=DICOM)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/dicom"
+    return answer.content
+
+
+def test_the_masks_are_those_of_the_json(server: Server, phantom: bytes) -> None:
+    written = highdicom.seg.segread(BytesIO(ask(server, "/segment", phantom)))
+    assert (written.NumberOfFrames, written.Rows, written.Columns) == (len(SEGMENTS), SIDE, SIDE)
+    areas = dict(zip(SEGMENTS, written.pixel_array.sum(axis=(1, 2)), strict=True))
+    report = server.client.post("/segment?overlay=false&contours=true", files={"file": phantom}).json()
+    assert report["score"] is not None
+    for zone in report["zones"]:
+        assert areas[zone["zone"]] > 0
+    assert areas["right_lung"] == sum(areas[f"right_{level}"] for level in ("upper", "middle", "lower"))
+    assert areas["disease"] / (areas["right_lung"] + areas["left_lung"]) == pytest.approx(
+        report["diseased_share"], abs=0.01
+    )
+
+
+def test_the_report_says_what_the_json_says(server: Server, phantom: bytes) -> None:
+    written = highdicom.sr.srread(BytesIO(ask(server, "/reports/sr?threshold=0.2", phantom)))
+    told = server.client.post("/score?overlay=false&threshold=0.2", files={"file": phantom}).json()
+    (whole,) = written.content.get_image_measurement_groups()
+    figures = {measurement.name.value: measurement.value for measurement in whole.get_measurements()}
+    assert figures["severity_score"] == told["score"]
+    assert figures["122411"] == 20
+    shares = {}
+    for group in written.content.get_planar_roi_measurement_groups():
+        (measured,) = group.get_measurements()
+        shares[group.tracking_identifier.lower().replace(" ", "_")] = measured.value
+    assert shares == {zone["zone"]: pytest.approx(100 * zone["share"], abs=0.1) for zone in told["zones"]}
+    segmentation = dcmread(BytesIO(ask(server, "/segment", phantom)))
+    assert segmentation.SOPInstanceUID in {instance for *_, instance, _ in written.get_evidence()}
+
+
+def test_the_capture_is_a_picture(server: Server, phantom: bytes) -> None:
+    capture = dcmread(BytesIO(ask(server, "/reports/sc", phantom)))
+    assert capture.SOPClassUID == SecondaryCaptureImageStorage
+    assert capture.pixel_array.shape == (SIDE, SIDE, 3)
+    assert len(np.unique(capture.pixel_array.reshape(-1, 3), axis=0)) > 256, "it has colours"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_in_the_study_and_the_same_each_time(server: Server, phantom: bytes, path: str) -> None:
+    first, second = (dcmread(BytesIO(ask(server, path, phantom))) for _ in range(2))
+    assert first.PatientName == NAME
+    assert first.StudyInstanceUID == full_source().StudyInstanceUID
+    assert (first.SOPInstanceUID, first.SeriesInstanceUID) == (second.SOPInstanceUID, second.SeriesInstanceUID)
+    other = dcmread(BytesIO(ask(server, path, upload(SOPInstanceUID="1.2.3.4.5"))))
+    assert other.SOPInstanceUID != first.SOPInstanceUID
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_report_without_a_dicom_upload(server: Server, path: str) -> None:
+    answer = server.client.post(path, content=png(draw_phantom(SIDE)), headers=DICOM)
+    problem = assert_problem(answer, 422, "unsupported_dicom")
+    assert "DICOM upload" in str(problem["detail"])
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_report_without_a_study(server: Server, path: str) -> None:
+    data = upload(StudyInstanceUID=None)
+    problem = assert_problem(server.client.post(path, content=data, headers=DICOM), 422, "unsupported_dicom")
+    assert "StudyInstanceUID" in str(problem["detail"])
+    assert server.client.post("/score?overlay=false", content=data).json()["score"] is not None
+
+
+@pytest.mark.parametrize("path", ["/reports/sr", "/reports/sc"])
+def test_reports_are_dicom_only(server: Server, phantom: bytes, path: str) -> None:
+    refused = server.client.post(path, content=phantom, headers={"accept": "application/json"})
+    assert_problem(refused, 406, "not_acceptable")
+    assert server.client.post(path, content=phantom).headers["content-type"] == "application/dicom"
+
+
+def test_the_segmentation_only_where_it_is_asked_for(server: Server, phantom: bytes) -> None:
+    answer = server.client.post("/segment?overlay=false", content=phantom)
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["image"]["format"] == "DICOM"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_radiograph_that_cannot_be_scored_is_reported_all_the_same(server: Server, path: str) -> None:
+    data = ask(server, path, upload(ViewPosition="LATERAL"))
+    assert dcmread(BytesIO(data)).StudyInstanceUID == full_source().StudyInstanceUID
+    if path == "/reports/sr":
+        (whole,) = highdicom.sr.srread(BytesIO(data)).content.get_image_measurement_groups()
+        assert not whole.get_measurements()
+        assert "not_frontal" in [item.value.value for item in whole.get_qualitative_evaluations()]
+
+
+def test_no_person_is_logged(server: Server, phantom: bytes) -> None:
+    for path in PATHS:
+        ask(server, path, upload(PatientName="SECRETIVE", PatientSex="SECRETIVE"))
+    log = server.log.read_text()
+    assert "SECRETIVE" not in log
+    assert NAME not in log
+
+
+def test_answers_are_counted(server: Server, phantom: bytes) -> None:
+    def counted() -> float:
+        lines = server.client.get("/metrics").text.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith("cxr_score_total"))
+
+    before = counted()
+    for path in PATHS:
+        ask(server, path, phantom)
+    assert counted() == before + len(PATHS)
+
+
+def test_a_capture_without_a_score_has_no_shares(server: Server) -> None:
+    uploads = [upload(ViewPosition=view) for view in ("PA", "LATERAL")]
+    frontal, lateral = (dcmread(BytesIO(ask(server, "/reports/sc", data))).pixel_array for data in uploads)
+    changed = np.nonzero((frontal != lateral).any(axis=2))[0]
+    heading, below = changed[changed < SIDE // 16], changed[changed >= SIDE // 16]
+    assert heading.size, "the heading says so"
+    assert below.size, "and the shares are gone"

@@ -1,0 +1,277 @@
+import importlib.util
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from app.keys import hash_key, new_key
+from app.reports.schema import NOTICE
+from tests.app.server import Server, running
+from tests.app.viewer.browser import SECONDS, Viewer, chromium
+
+PHANTOM = Path(__file__).parents[3] / "docs" / "phantom.png"
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def browser(server: Server) -> Iterator[Viewer]:
+    with chromium(f"{server.url}/") as viewer:
+        yield viewer
+
+
+@pytest.fixture
+def viewer(browser: Viewer) -> Viewer:
+    browser.open()
+    return browser
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With disease, and a name that a shell could misread."""
+    path = tmp_path_factory.mktemp("pictures") / "it's a phantom.png"
+    shutil.copy(PHANTOM, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures") / "blank.png"
+    assert cv2.imwrite(str(path), np.full((480, 640), 90, np.uint8))
+    return path
+
+
+@pytest.fixture(scope="session")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures") / "noise.png"
+    assert cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (700, 900), dtype=np.uint8))
+    return path
+
+
+def violations(viewer: Viewer) -> list[str]:
+    """What axe-core finds wrong: contrast, names, roles, structure."""
+    found = importlib.util.find_spec("axe_core_python")
+    assert found is not None and found.origin is not None
+    viewer.script((Path(found.origin).parent / "axe.min.js").read_text(encoding="utf-8"))
+    result = viewer.driver.execute_async_script("const done = arguments[0]; axe.run(document).then(done);")
+    assert len(result["passes"]) > 15
+    return [
+        f"{rule['id']}: {[(node['target'], node['failureSummary']) for node in rule['nodes']]}"
+        for rule in result["violations"]
+    ]
+
+
+def test_a_chosen_file_is_scored_as_the_api_scores_it(viewer: Viewer, server: Server, phantom: Path) -> None:
+    viewer.choose(phantom)
+    viewer.wait("done")
+    answer = server.client.post("/score?overlay=false", content=PHANTOM.read_bytes()).json()
+    assert viewer["score"].text == str(answer["score"])
+    for zone in answer["zones"]:
+        cell = viewer.driver.find_element("css selector", f"[data-zone={zone['zone']}]").text
+        assert cell.startswith(f"{100 * zone['share']:.1f}\u202f%")
+        assert ("not affected" in cell) is not zone["affected"]
+    assert f"{answer['score']} of 6" in viewer["picture"].get_attribute("aria-label")
+    viewer.script("document.querySelectorAll('details').forEach((details) => (details.open = true))")
+    logged = [line for line in server.log_lines() if line.get("request_id") == viewer["request-id"].text]
+    assert [line["score"] for line in logged] == [answer["score"]]
+    assert answer["image"]["sha256"] in viewer["origin"].text
+    assert viewer["timings"].text.count("ms") == 10
+    assert answer["models"]["disease"]["architecture"] in viewer["models"].text
+
+
+def test_nothing_leaves_the_origin_and_nothing_is_kept_or_blocked(
+    viewer: Viewer, server: Server, phantom: Path
+) -> None:
+    viewer.choose(phantom)
+    viewer.wait("done")
+    requests = viewer.requests()
+    assert {request["url"].split("?")[0] for request in requests} >= {f"{server.url}/", f"{server.url}/segment"}
+    assert all(request["url"].startswith(f"{server.url}/") for request in requests)
+    (sent,) = [request for request in requests if request["method"] == "POST"]
+    # The file's name stays here: a form would send it along.
+    assert "phantom" not in str(sent["headers"]) + sent["url"]
+    assert viewer.console() == []
+    assert viewer.driver.get_cookies() == []
+    assert viewer.script("return localStorage.length + sessionStorage.length") == 0
+    assert viewer.script("return indexedDB.databases().then((found) => found.length)") == 0
+
+
+@pytest.mark.parametrize("way", ["drop", "paste"])
+def test_a_dropped_or_pasted_file_is_scored(viewer: Viewer, way: str) -> None:
+    viewer.bring(way, PHANTOM.read_bytes(), "dropped.png")
+    viewer.wait("done")
+    assert viewer["score"].text.isdigit()
+
+
+def test_layers_and_their_opacity_change_the_picture(viewer: Viewer, phantom: Path) -> None:
+    viewer.choose(phantom)
+    viewer.wait("done")
+    red, green, _ = viewer.mean_colour()
+    viewer["opacity"].send_keys(Keys.END)
+    assert viewer["opacity-value"].text == "100\u202f%"
+    opaque_red, opaque_green, _ = viewer.mean_colour()
+    assert opaque_red > red
+    assert opaque_green < green - 1
+    viewer["show-disease"].click()
+    bare_red, _, bare_blue = viewer.mean_colour()
+    assert bare_red < red
+    # Cyan is what is left of colour, and goes with lungs and zones.
+    assert bare_blue > bare_red + 0.5
+    viewer["show-lungs"].click()
+    viewer["show-zones"].click()
+    assert max(viewer.mean_colour()) - min(viewer.mean_colour()) < 0.01
+
+
+def test_the_keyboard_is_enough(viewer: Viewer, server: Server, phantom: Path) -> None:
+    viewer.press(Keys.TAB, Keys.TAB)
+    assert viewer.focused == "file"
+    ring = "return getComputedStyle(document.querySelector('label[for=file]')).outlineStyle"
+    assert viewer.script(ring) == "solid"
+    viewer.driver.switch_to.active_element.send_keys(str(phantom))
+    viewer.wait("done")
+    order = []
+    for _ in range(8):
+        viewer.press(Keys.TAB)
+        order.append(viewer.focused)
+        assert viewer.script("return document.activeElement.matches(':focus-visible')")
+    assert order == [
+        *("threshold", "polarity", "again"),
+        *("show-lungs", "show-zones", "show-disease", "opacity"),
+        "",  # the first of the details
+    ]
+    viewer.press(Keys.ENTER)
+    assert viewer["timings"].is_displayed()
+    before = viewer["score"].text
+    viewer["threshold"].send_keys("0.01", Keys.ENTER)
+    WebDriverWait(viewer.driver, SECONDS).until(lambda _: viewer["score"].text not in ("", before))
+    answer = server.client.post("/score?overlay=false&threshold=0.01", content=PHANTOM.read_bytes()).json()
+    assert viewer["score"].text == str(answer["score"]) != before
+
+
+def test_an_unreadable_file_is_told_in_plain_words(viewer: Viewer, server: Server, phantom: Path) -> None:
+    viewer.choose(phantom)
+    viewer.wait("done")
+    viewer.bring("drop", b"Dear colleague, ...", "letter.txt")
+    viewer.wait("failed")
+    problem = viewer["problem"]
+    assert problem.get_attribute("role") == "alert"
+    assert "Not a picture format" in problem.text
+    assert "unsupported_format" in problem.text
+    assert not viewer["report"].is_displayed()
+    assert not viewer["picture"].is_displayed()
+    (entry,) = [line for line in server.log_lines() if str(line.get("request_id", "-")) in problem.text]
+    assert entry["problem"] == "unsupported_format"
+
+
+def test_two_files_at_once_are_refused_here(viewer: Viewer, phantom: Path, blank: Path) -> None:
+    viewer.script("document.getElementById('file').multiple = true")
+    viewer["file"].send_keys(f"{phantom}\n{blank}")
+    viewer.wait("failed")
+    assert "One radiograph at a time" in viewer["problem"].text
+    assert not [request for request in viewer.requests() if request["method"] == "POST"]
+
+
+@pytest.mark.parametrize("content", ["blank", "noise"])
+def test_an_unscorable_picture_shows_no_number(
+    viewer: Viewer, server: Server, request: pytest.FixtureRequest, content: str
+) -> None:
+    picture: Path = request.getfixturevalue(content)
+    viewer.choose(picture)
+    viewer.wait("done")
+    answer = server.client.post("/score?overlay=false", content=picture.read_bytes()).json()
+    assert answer["score"] is None
+    assert "No score" in viewer["verdict"].text
+    assert not any(letter.isdigit() for letter in viewer["verdict"].text + viewer["status"].text.split(":")[1])
+    for flag in answer["quality"]["flags"]:
+        assert flag in viewer["flags"].text
+    assert "affected" not in viewer.driver.find_element("css selector", "tbody").text
+
+
+def test_a_refused_radiograph_with_lungs_is_not_judged(viewer: Viewer, phantom: Path) -> None:
+    viewer.script(
+        """
+        const asked = window.fetch;
+        window.fetch = async (...request) => {
+          const report = await (await asked(...request)).json();
+          const quality = { scorable: false, flags: ["not_frontal", "made_tomorrow"] };
+          return Response.json({ ...report, score: null, margin: null, quality });
+        };
+        """
+    )
+    viewer.choose(phantom)
+    viewer.wait("done")
+    assert not any(letter.isdigit() for letter in viewer["verdict"].text)
+    assert "Not a frontal view" in viewer["flags"].text
+    # A code that the page does not know is shown as it is.
+    assert "made_tomorrow" in viewer["flags"].text
+    assert viewer.driver.find_element("css selector", "tbody").text.count("not judged") == 6
+    assert viewer.driver.find_elements("class name", "affected") == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("density", [1, 2])
+def test_the_page_fits_its_window(viewer: Viewer, phantom: Path, width: int, density: int) -> None:
+    viewer.open(width, 800, density)
+    viewer.choose(phantom)
+    viewer.wait("done")
+    viewer.script("document.querySelectorAll('details').forEach((details) => (details.open = true))")
+    assert viewer.script("return document.documentElement.scrollWidth") <= width
+    shown = viewer.script("const box = picture.getBoundingClientRect(); return [box.left, box.right, box.width]")
+    assert shown[0] >= 0 and shown[1] <= width
+    drawn = viewer.script("return [picture.width, picture.height]")
+    assert drawn[0] == pytest.approx(shown[2] * density, abs=1)
+    assert drawn[0] == pytest.approx(drawn[1], abs=1)
+    viewer.script("scrollTo(0, 1e6)")
+    notice = viewer.driver.find_element("class name", "notice")
+    assert notice.text == NOTICE
+    assert 0 <= viewer.script("return arguments[0].getBoundingClientRect().top", notice) < 100
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("state", ["empty", "scored", "unscorable", "failed"])
+def test_axe_finds_nothing_wrong(viewer: Viewer, phantom: Path, blank: Path, scheme: str, state: str) -> None:
+    viewer.open(scheme=scheme)
+    if state in ("scored", "unscorable"):
+        viewer.choose(phantom if state == "scored" else blank)
+        viewer.wait("done")
+        viewer.script("document.querySelectorAll('details').forEach((details) => (details.open = true))")
+    if state == "failed":
+        viewer.bring("drop", b"text", "letter.txt")
+        viewer.wait("failed")
+    assert violations(viewer) == []
+
+
+def test_the_shown_command_gives_the_same_score(viewer: Viewer, phantom: Path, tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    viewer.choose(phantom)
+    viewer.wait("done")
+    shutil.copy(phantom, tmp_path)
+    subprocess.run(["sh", "-ec", viewer["command"].text], cwd=tmp_path, check=True, capture_output=True)
+    assert f'"score":{viewer["score"].text},' in (tmp_path / "report.json").read_text()
+    viewer["copy"].click()
+    assert viewer["copy"].text in ("Copied", "Selected")
+
+
+def test_a_key_is_asked_for_sent_and_forgotten(tmp_path: Path, phantom: Path) -> None:
+    key = new_key()
+    with running(tmp_path, CXR_API_KEYS=hash_key(key)) as closed, chromium(f"{closed.url}/") as viewer:
+        viewer.open()
+        assert not viewer["key-form"].is_displayed()
+        viewer.choose(phantom)
+        viewer.wait("failed")
+        assert "unauthorised" in viewer["problem"].text
+        assert viewer.focused == "key"
+        viewer.press(key, Keys.ENTER)
+        viewer.wait("done")
+        assert viewer["score"].text.isdigit()
+        assert key not in viewer["command"].text
+        assert "X-API-Key" in viewer["command"].text
+        viewer.driver.refresh()
+        viewer.choose(phantom)
+        viewer.wait("failed")

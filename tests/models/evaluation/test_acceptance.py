@@ -1,0 +1,204 @@
+import json
+from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from math import isnan, nan
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from models.evaluation import acceptance, page
+from models.evaluation.command import main
+from models.evaluation.service import Answer, Service, ServiceError
+from models.evaluation.subjects import Subject
+from models.pack import Case, Pack, PackError
+from tests.app.server import Server
+from tests.models.evaluation.tables import write_scored_pack
+
+FEW = 50
+SHARES = {"COVID-19": (0.9, 0.5, 0.0, 0.8, 0.4, 0.0), "Normal": (0.0,) * 6}
+
+
+def _expert(case: Case) -> Answer:
+    """Says what the pack says, one point short; has no score for the first radiograph."""
+    lungs = case.lungs
+    disease = case.disease if case.has_disease else np.zeros_like(lungs)
+    if case.id == "p000":
+        return Answer(None, (nan,) * 6, nan, ("single_lung",), lungs, disease)
+    score = 0 if case.is_normal else 3
+    return Answer(score, SHARES[case.label], 0.3, ("borderline",) if score else (), lungs, disease)
+
+
+EXPERT = Subject({"Who": "an <expert>"}, _expert)
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Pack:
+    return Pack(write_scored_pack(tmp_path / "pack"))
+
+
+class _Page(HTMLParser):
+    """What a page would fetch or run, and whether its elements close."""
+
+    VOID = frozenset({"meta", "img", "path", "use", "rect", "br"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag not in ("script", "link", "iframe")
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def _read_page(text: str) -> _Page:
+    parser = _Page()
+    parser.feed(text)
+    assert parser.open == []
+    return parser
+
+
+def test_figures_of_a_made_up_pack(pack: Pack) -> None:
+    found = acceptance.accept(EXPERT, pack.cases, "all", FEW, 0)
+    assert found.scored == pytest.approx(11 / 12)
+    assert found.severity["COVID-19"].count == 7
+    assert found.severity["COVID-19"].mae.value == pytest.approx(1)
+    assert found.severity["COVID-19"].bias.value == pytest.approx(-1)
+    assert found.severity["normals"].mae.value == 0
+    assert found.readers.mae.value == pytest.approx(1)
+    assert found.systems["BS-Net"].mae.value == pytest.approx(1)
+    assert found.lungs is not None and found.lungs.mean.value == 1
+    assert found.disease is not None and (found.disease.count, found.disease.mean.value) == (4, 1)
+    assert found.flags == {"single_lung": 1, "borderline": 7}
+    views = {one.name: one for one in found.subgroups["view"]}
+    assert (views["AP"].count, views["AP"].scored) == (6, pytest.approx(5 / 6))
+    assert found.subgroups["age group"][0].name == "not recorded"
+    assert found.brixia is not None and found.brixia.radiographs == 11
+    assert found.brixia.right.value > found.brixia.upside_down.value
+    (worst, why), (_, reason) = found.worst(2)
+    assert (worst.case.id, why) == ("p000", "no score")
+    assert reason == "score off by 1"
+    counts = acceptance.score_counts(found.results)
+    assert (counts[3, 8], counts[0, 0], counts.sum()) == (7, 4, 11)
+
+
+def test_the_report_is_one_file_that_fetches_nothing(pack: Pack) -> None:
+    found = acceptance.accept(EXPERT, pack.cases, "all", FEW, 0)
+    text = page.render(found, EXPERT, worst=3)
+    read = _read_page(text)
+    assert all(source.startswith(("data:image/", "#")) for source in read.sources)
+    assert sum(source.startswith("data:image/jpeg;base64,") for source in read.sources) == 3
+    assert "Research use only. Not a medical device." in text
+    assert "an &lt;expert&gt;" in text
+    for title in ("Severity", "Masks", "Zone by zone", "Calibration", "Subgroups", "Quality flags", "Worst cases"):
+        assert f"<h2>{title}" in text
+    assert page.render(found, EXPERT, worst=3) == text, "the same figures, the same file"
+
+
+def test_a_pack_of_nothing_but_radiographs_still_gets_a_report(tmp_path: Path) -> None:
+    root = write_scored_pack(tmp_path / "pack")
+    (root / "table.csv").write_text("id,split,label\np001,val,\np002,val,\n")
+    cases = Pack(root).cases
+    assert cases[0].score is None and cases[0].readers == () and cases[0].view == ""
+    nobody = Subject({}, lambda case: Answer(2, (0.5,) * 6, 0.3, (), case.pixels > 0, case.pixels > 99))
+    found = acceptance.accept(nobody, cases, "val", FEW, 0)
+    assert found.brixia is None and found.lungs is None and found.severity == {}
+    text = page.render(found, nobody, worst=3)
+    _read_page(text)
+    assert "No radiograph of the pack has a reader&#x27;s score." in text
+
+
+def test_a_radiograph_that_is_not_there_is_named(tmp_path: Path) -> None:
+    root = write_scored_pack(tmp_path / "pack")
+    (root / "images" / "p000.jpg").unlink()
+    with pytest.raises(PackError, match=r"p000: expected a picture \(\.jpg"):
+        _ = Pack(root).cases[0].pixels
+
+
+@pytest.mark.slow
+def test_weights_from_pack_to_report(pack: Pack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "reports" / "weights.html"
+    asked = ["weights", "--data", str(pack.root), "--split", "val", "--resamples", str(FEW), "--out", str(out)]
+    assert main([*asked, "--device", "cpu", "--worst", "2"]) == 0
+    assert "share of radiographs scored | 3 |" in capsys.readouterr().out
+    _read_page(out.read_text())
+    assert main(["weights", "--data", str(pack.root), "--split", "elsewhere"]) == 2
+    assert "of the split 'elsewhere', found none" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_service_says_what_its_weights_say(server: Server, pack: Pack, tmp_path: Path) -> None:
+    out = tmp_path / "service.html"
+    asked = ["service", "--url", server.url, "--data", str(pack.root), "--split", "val", "--resamples", str(FEW)]
+    assert main([*asked, "--out", str(out), "--worst", "2", "--parallel", "2"]) == 0
+    _read_page(out.read_text())
+    assert server.url in out.read_text()
+    service = Service(server.url)
+    assert service.describe()["Threshold"]
+    case = pack.cases[0]
+    answer = service.analyse(case)
+    assert answer.lungs.shape == answer.disease.shape == case.pixels.shape
+    assert answer.score is None or answer.score == sum(share > answer.threshold for share in answer.shares)
+    assert Service(server.url, threshold=0.99).analyse(case).threshold == 0.99
+    refused = service._ask("/segment", b"\x89PNG no picture")
+    assert refused[0] in (415, 422)
+
+
+class _Busy(BaseHTTPRequestHandler):
+    """Full at first, then no service at all."""
+
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        type(self).asked.append(self.headers.get("Authorization", ""))
+        first = len(type(self).asked) == 1
+        body = json.dumps({"code": "overloaded"} if first else ["a list"]).encode()
+        self.send_response(503 if first else 200)
+        self.send_header("Retry-After", "0")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Keeps the test's output clean."""
+
+
+def test_a_full_service_is_asked_again_and_a_stranger_is_refused() -> None:
+    handler = type("Handler", (_Busy,), {"asked": []})
+    with HTTPServer(("127.0.0.1", 0), handler) as stranger:
+        thread = Thread(target=stranger.serve_forever)
+        thread.start()
+        try:
+            with pytest.raises(ServiceError, match="not a JSON object"):
+                Service(f"http://127.0.0.1:{stranger.server_port}", key="secret").describe()
+        finally:
+            stranger.shutdown()
+            thread.join()
+    assert handler.asked == ["Bearer secret", "Bearer secret"]
+
+
+def test_addresses_that_lead_nowhere() -> None:
+    with pytest.raises(ServiceError, match="starts with http"):
+        Service("ftp://127.0.0.1")
+    with pytest.raises(ServiceError, match="does not answer"):
+        Service("http://127.0.0.1:9").describe()
+
+
+def test_a_refused_radiograph_has_no_score_and_its_code(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service("http://127.0.0.1:9")
+    monkeypatch.setattr(service, "_ask", lambda path, body=None: (422, {"code": "unreadable_image"}))
+    answer = service.analyse(pack.cases[0])
+    assert answer.score is None and answer.flags == ("unreadable_image",)
+    assert all(isnan(share) for share in answer.shares)
+    assert not answer.lungs.any() and answer.lungs.shape == pack.cases[0].pixels.shape
+    monkeypatch.setattr(service, "_ask", lambda path, body=None: (401, {"code": "unauthorised"}))
+    with pytest.raises(ServiceError, match="answered 401"):
+        service.analyse(pack.cases[0])
