@@ -194,21 +194,21 @@ class Workflow:
             polarity: ``auto`` inverts a picture that is found inverted, ``as_is`` only flags it.
         """
         gray = _as_gray(pixels)
-        size = self.lungs.input_size
-        picture = np.asarray(cv2.resize(gray, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+        picture = self._resized(gray)
         height, width = gray.shape
         found = quality.picture_flags(picture, height, width)
-        inverted = quality.looks_inverted(picture)
-        if inverted:
+        corrected = False
+        if quality.looks_inverted(picture):
             found = (quality.INVERTED_POLARITY, *found)
-        corrected = inverted and polarity == "auto"
-        return Prepared(
-            np.asarray(255 - picture, np.uint8) if corrected else picture,
-            height,
-            width,
-            (*dict.fromkeys((*flags, *found)),),
-            corrected,
-        )
+            corrected = polarity == "auto"
+        if corrected:
+            # Inverted before it is resized: what the networks see is to the last level what it should have been.
+            picture = self._resized(np.asarray(255 - gray, np.uint8))
+        return Prepared(picture, height, width, (*dict.fromkeys((*flags, *found)),), corrected)
+
+    def _resized(self, gray: Pixels) -> Pixels:
+        size = (self.lungs.input_size, self.lungs.input_size)
+        return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
     def crop_lungs(self, prepared: Prepared, lung_map: ProbabilityMap) -> Cropped:
         """What stage II sees of a radiograph, given stage I's map float32 [S, S]."""

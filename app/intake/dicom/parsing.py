@@ -23,6 +23,8 @@ MARK: Final = b"DICM"
 UNDEFINED: Final = 0xFFFFFFFF
 HEADER_READS: Final = 20_000
 HEADER_BYTES: Final = 16 * 1024 * 1024
+_TAKEN_APART: Final = frozenset({0x00020010, 0x00080005})
+_MAX_TAKEN_APART: Final = 1024
 _FLOAT_PIXELS, _DOUBLE_PIXELS, _PIXELS = 0x7FE00008, 0x7FE00009, 0x7FE00010
 
 
@@ -68,6 +70,7 @@ def parse(content: bytes, max_inflated: int) -> Parsed:
     found: list[tuple[int, str | None, int, int]] = []
 
     def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
+        _check_length(tag, length)
         is_there = int(tag) >= _FLOAT_PIXELS
         if is_there:
             found.append((int(tag), vr, length, file.tell()))
@@ -99,7 +102,20 @@ def _read_meta(file: MeteredFile) -> Dataset:
     file.seek(start)
     if head != b"\x02\x00":
         return Dataset()
-    return read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
+
+    def at_data_set(tag: BaseTag, vr: str | None, length: int) -> bool:
+        is_there = int(tag) >> 16 != 2
+        if not is_there:
+            _check_length(tag, length)
+        return is_there
+
+    return read_dataset(file, False, True, stop_when=at_data_set)
+
+
+def _check_length(tag: BaseTag, length: int) -> None:
+    """Refuses megabytes of transfer syntaxes or character sets, which pydicom takes apart as soon as they are met."""
+    if int(tag) in _TAKEN_APART and length > _MAX_TAKEN_APART:
+        raise UnreadableImage("The header has a transfer syntax or character set of implausible length")
 
 
 def _guess_syntax(head: bytes) -> str:

@@ -6,7 +6,7 @@ from app.reports.dicom.coding import readable
 from app.reports.dicom.header import Header
 from app.reports.dicom.identity import Identity
 from app.reports.schema import Models
-from models.quality import REFUSING
+from models.quality import refusal_reasons
 from models.severity import MAX_SCORE
 from models.workflow import Analysis
 
@@ -30,7 +30,7 @@ class Case:
         analysis = self.analysis
         if analysis.score is not None:
             return f"Lung severity score {analysis.score} of {MAX_SCORE}"
-        reasons = [readable(flag) for flag in analysis.flags if flag in REFUSING]
+        reasons = [readable(flag) for flag in refusal_reasons(analysis.flags)]
         return f"No score is given. {', '.join(reasons)}".rstrip()
 
     @property

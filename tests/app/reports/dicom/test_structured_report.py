@@ -134,6 +134,13 @@ def test_refused_for_the_picture_though_shares_are_known() -> None:
     assert report.content.get_planar_roi_measurement_groups() == []
 
 
+def test_exchanged_polarity_is_the_reason_only_where_there_is_no_score() -> None:
+    unscored = read(case_of(full_source(), analysis(score=None, margin=None, flags=("inverted_polarity",))))
+    assert ("refusal", "inverted_polarity") in evaluations(whole(unscored))
+    set_right = read(case_of(full_source(), analysis(flags=("inverted_polarity",))))
+    assert ("quality_flag", "inverted_polarity") in evaluations(whole(set_right))
+
+
 def test_long_flags_are_whole() -> None:
     report = read(case_of(full_source(), refused("burned_in_annotation")))
     assert ("quality_flag", "burned_in_annotation") in evaluations(whole(report))
