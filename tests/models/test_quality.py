@@ -10,13 +10,13 @@ from models import quality
 from models.checkpoints import read_card
 from models.lungs import LungPair, cut_zones
 from models.phantom import draw_phantom, phantom_lungs
-from models.quality.__main__ import main
-from models.quality.__main__ import report as report_table
 from models.quality.features import chest_features, shrink, thumbnail
 from models.quality.rule import KINDS, RULE_FILE, load_rule
 from models.stage import Stage
-from models.training.drawings import DRAWN_KINDS, draw_other
-from models.training.samples import observe
+from models.training.doubts.__main__ import main
+from models.training.doubts.__main__ import report as report_table
+from models.training.doubts.drawings import DRAWN_KINDS, draw_other
+from models.training.doubts.samples import observe
 from models.weights import default_weights
 from models.workflow import Analysis, Cropped, Workflow
 from tests.models.test_workflow import lung_mask, radiograph

@@ -6,10 +6,10 @@ import pytest
 from models.phantom import draw_phantom, phantom_lungs
 from models.quality.features import shrink
 from models.quality.rule import ChestRule, load_rule
-from models.training.alterations import INVERSION, PARTS, TURNS, exposed
-from models.training.doubts import fit_rule
-from models.training.drawings import DRAWN_KINDS, draw_other
-from models.training.samples import CHEST, EXPOSED, HELD_OUT, Sample, expected_flag
+from models.training.doubts.alterations import INVERSION, PARTS, TURNS, exposed
+from models.training.doubts.drawings import DRAWN_KINDS, draw_other
+from models.training.doubts.regression import fit_rule
+from models.training.doubts.samples import CHEST, EXPOSED, HELD_OUT, Sample, expected_flag
 from tests.models.test_workflow import lung_mask
 from tests.support.stubs import FixedMap, stub_workflow
 

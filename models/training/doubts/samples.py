@@ -13,8 +13,8 @@ from models.pixels import Pixels
 from models.quality import ROTATED
 from models.quality.codes import NOT_CHEST, NOT_FRONTAL
 from models.quality.features import Numbers, shrink
-from models.training.alterations import INVERSION, PARTS, TURNS, exposed
-from models.training.drawings import DRAWN_KINDS, draw_other
+from models.training.doubts.alterations import INVERSION, PARTS, TURNS, exposed
+from models.training.doubts.drawings import DRAWN_KINDS, draw_other
 from models.workflow import Cropped, Polarity, Workflow
 
 Named: TypeAlias = tuple[str, str, Pixels]

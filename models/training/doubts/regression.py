@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from models.quality.features import Numbers, chest_features
 from models.quality.rule import KINDS, ChestRule, chest_odds, polarity_features
-from models.training.samples import CHEST, EXPOSED, HELD_OUT, Sample, expected_flag
+from models.training.doubts.samples import CHEST, EXPOSED, HELD_OUT, Sample, expected_flag
 
 Loss: TypeAlias = Callable[[Tensor], Tensor]
 

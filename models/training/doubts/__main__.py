@@ -1,4 +1,4 @@
-"""``python -m models.quality``: fits the rule for what is no frontal chest, or prints each flag's figures."""
+"""``python -m models.training.doubts``: fits the rule for what is no frontal chest, or prints each flag's figures."""
 
 import argparse
 import sys
@@ -15,9 +15,9 @@ from models.checkpoints import CheckpointError
 from models.pack import Pack, PackError
 from models.quality.rule import RULE_FILE
 from models.stage import Stage
-from models.training.alterations import INVERSION
-from models.training.doubts import fit_rule
-from models.training.samples import (
+from models.training.doubts.alterations import INVERSION
+from models.training.doubts.regression import fit_rule
+from models.training.doubts.samples import (
     CHEST,
     EXPOSED,
     HELD_OUT,
@@ -88,7 +88,7 @@ def _workflow(options: argparse.Namespace) -> Workflow:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m models.quality", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m models.training.doubts", description=__doc__)
     commands = parser.add_subparsers(required=True)
     fit = _command(commands, "fit", "fit the rule on the split train and on drawings")
     fit.add_argument("--out", type=Path, default=RULE_FILE)
