@@ -122,6 +122,7 @@ HUGE: Final = (
     "TIFF of huge dim",
     "TIFF of huge tiles",
     "BMP of huge",
+    "DICOM of huge dimensions",
 )
 
 

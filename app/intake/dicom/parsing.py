@@ -64,9 +64,10 @@ def parse(content: bytes, max_inflated: int) -> Parsed:
     meta = _read_meta(file)
     start = file.tell()
     syntax = str(meta.get("TransferSyntaxUID", "")).strip() or _guess_syntax(content[start : start + 6])
-    if syntax == DeflatedExplicitVRLittleEndian:
-        content, start = _inflate(content, start, max_inflated), 0
-        file = _metered(content, start)
+    deflated = _Deflated(content, start, max_inflated) if syntax == DeflatedExplicitVRLittleEndian else None
+    if deflated is not None:
+        content = deflated.inflate(HEADER_BYTES)
+        file = _metered(content, 0)
     found: list[tuple[int, str | None, int, int]] = []
 
     def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
@@ -84,6 +85,8 @@ def parse(content: bytes, max_inflated: int) -> Parsed:
     tag, vr, length, place = found[-1] if found else (0, None, 0, 0)
     if tag in (_FLOAT_PIXELS, _DOUBLE_PIXELS):
         raise UnsupportedDicom("Its pixels are of floating point; integers of 8 to 16 bits are read")
+    if deflated is not None and tag == _PIXELS:
+        content = deflated.inflate(place + length)
     pixels = memoryview(content)[place:] if tag == _PIXELS else memoryview(b"")
     return Parsed(dataset, syntax, pixels, length, vr != "OB")
 
@@ -125,12 +128,28 @@ def _guess_syntax(head: bytes) -> str:
     return str(ExplicitVRLittleEndian if head[4:6].isalpha() else ImplicitVRLittleEndian)
 
 
-def _inflate(content: bytes, start: int, max_bytes: int) -> bytes:
-    """The data set that is deflated from ``start`` on (PS3.5 A.5); raises as ``parse``."""
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-    unpacked = unpacker.decompress(memoryview(content)[start:], max_bytes + 1)
-    if len(unpacked) > max_bytes:
-        raise ImageTooLarge(f"The deflated data set has more than {max_bytes} bytes")
-    if not unpacker.eof:
-        raise UnreadableImage("The deflated data set is cut off before its end")
-    return unpacked
+class _Deflated:
+    """A deflated data set (PS3.5 A.5), inflated no further than it is read: what follows its pixels may be anything."""
+
+    def __init__(self, content: bytes, start: int, max_bytes: int) -> None:
+        self._unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._rest: bytes | memoryview = memoryview(content)[start:]
+        self._inflated = b""
+        self._max_bytes = max_bytes
+
+    def inflate(self, count: int) -> bytes:
+        """The first ``count`` bytes, more where more are there already, fewer where the data set ends before.
+
+        Raises:
+            ImageTooLarge: more than may be inflated are asked for.
+            UnreadableImage: it is cut off.
+        """
+        if count > self._max_bytes:
+            raise ImageTooLarge(f"The deflated data set has more than {self._max_bytes} bytes")
+        missing = count - len(self._inflated)
+        if missing > 0 and not self._unpacker.eof:
+            self._inflated += self._unpacker.decompress(self._rest, missing)
+            self._rest = self._unpacker.unconsumed_tail
+            if len(self._inflated) < count and not self._unpacker.eof:
+                raise UnreadableImage("The deflated data set is cut off before its end")
+        return self._inflated

@@ -4,6 +4,7 @@ import struct
 import time
 import tracemalloc
 import warnings
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -178,6 +179,21 @@ def test_a_hostile_file_costs_little(name: str) -> None:
         tracemalloc.stop()
     assert peak < 3 * len(data) + 40_000_000
     assert time.process_time() - began < 4
+
+
+def test_nothing_after_the_pixels_is_inflated() -> None:
+    data = FILES[uid.DeflatedExplicitVRLittleEndian]
+    start = 144 + int.from_bytes(data[140:144], "little")
+    plain = zlib.decompress(data[start:], -zlib.MAX_WBITS)
+    longer = deflated(data, plain + bytes(128 << 20))
+    tracemalloc.start()
+    try:
+        found = decode(longer, Limits())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(found.pixels, decode(data, Limits()).pixels)
+    assert peak < 60_000_000
 
 
 def test_small_nested_sequences_and_their_elements_are_bounded() -> None:
