@@ -142,8 +142,8 @@ class Stage:
     def warm_up(self, max_batch_size: int) -> int:
         """Makes every later batch as fast as the next: on a GPU captures the network at each bucket.
 
-        A network that cannot be captured runs uncaptured. On a CPU the network's weights are packed, in place: it
-        can be neither copied nor fitted afterwards.
+        A network that cannot be captured runs uncaptured. On a CPU weights are packed for lone radiographs, in
+        place: the network can be neither copied nor fitted afterwards.
 
         Returns:
             The largest batch that the device's memory holds.

@@ -49,6 +49,16 @@ def read_to_end(connection: socket.socket) -> bytes:
     return received
 
 
+def read_answer(connection: socket.socket) -> bytes:
+    """One answer of JSON, which may come in pieces."""
+    received = b""
+    while not received.endswith(b"}"):
+        part = connection.recv(65536)
+        assert part, received
+        received += part
+    return received
+
+
 def problem_of(answer: bytes) -> dict[str, object]:
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"application/problem+json" in head
@@ -193,17 +203,14 @@ def test_a_slow_body_and_a_second_request_outlast_the_time_for_a_head(hasty: Ser
                 connection.recv(1)
             connection.settimeout(30)
             connection.sendall(phantom_png[half:])
-            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+            assert read_answer(connection).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_refused_body_that_comes_to_its_end_leaves_the_connection_whole(hasty: Server, phantom_png: bytes) -> None:
     head = b"POST /score HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nContent-Length: %d\r\n\r\n" % len(phantom_png)
     with connect(hasty) as connection:
         connection.sendall(head + phantom_png[:100])
-        refused = b""
-        while not refused.endswith(b"}"):
-            refused += connection.recv(65536)
-        assert refused.startswith(b"HTTP/1.1 406 ")
+        assert read_answer(connection).startswith(b"HTTP/1.1 406 ")
         connection.sendall(phantom_png[100:])
         # Longer than a body may go on after its answer.
         connection.settimeout(0.8)
@@ -220,9 +227,7 @@ def test_an_answered_connection_ends_whatever_came_last(hasty: Server, late: byt
     asked = head % len(late) if late.strip() else b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
     with connect(hasty) as connection:
         connection.sendall(asked)
-        answer = b""
-        while not answer.endswith(b"}"):
-            answer += connection.recv(65536)
+        read_answer(connection)
         connection.sendall(late)
         # Uvicorn's own patience is five seconds.
         connection.settimeout(20)

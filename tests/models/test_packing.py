@@ -42,7 +42,8 @@ def test_warming_up_packs_every_convolution_of_the_embedded_networks(role: str) 
     network, card = load_checkpoint(default_weights(role), role)
     stage = Stage(network, card.input_size)
     assert stage.warm_up(4) == 4
-    assert (plain(stage.network), packed(stage.network) > 50) == (0, True)
+    # Each keeps the one it stands for.
+    assert plain(stage.network) == packed(stage.network) > 50
 
 
 def test_lowered_networks_are_left_alone() -> None:
