@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 120.0
@@ -58,9 +59,7 @@ def start(folder: Path, settings: Mapping[str, str], program: str | None = None)
     Args:
         program: Python to run instead of ``python -m app``.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     log = folder / "service.log"
     ours = {name: value for name, value in os.environ.items() if not name.startswith("CXR_")}
     environment = {**ours, "PYTHONPATH": str(ROOT), "CXR_PORT": str(port), "CXR_HOST": "127.0.0.1", **settings}

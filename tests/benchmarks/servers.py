@@ -3,7 +3,6 @@
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.benchmarks import uploads
+from tests.support.ports import free_port
 
 SERVERS = {
     "service": "tests.benchmarks.service",
@@ -86,9 +86,7 @@ def running(name: str, workflow: str, max_batch: int) -> Iterator[Server]:
         RuntimeError: it ended, or is not ready in time; with the last of its output.
     """
     module = SERVERS[name]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", module, "--port", str(port), "--workflow", workflow, "--max-batch", str(max_batch)]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"

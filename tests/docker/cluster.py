@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from tests.app.server import ROOT, Server, start
+from tests.support.ports import free_port
 
 START = ROOT / "docker" / "gateway" / "start.sh"
 END_SECONDS = 60.0
@@ -24,14 +24,6 @@ END_SECONDS = 60.0
 def nginx_installed() -> bool:
     """Whether the gateway can be started here."""
     return shutil.which("nginx") is not None
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """A real Prometheus in a process of its own, on loopback, with the shipped rules."""
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import pytest
 import yaml
 
 from tests.docker.monitoring_files import RULES, config_with_key, read_yaml
+from tests.support.ports import free_port
 
 WAIT_SECONDS = 60.0
 
@@ -98,9 +98,7 @@ def scraping(folder: Path, service_address: str, key: str, history: str) -> Iter
         history: samples of the past in OpenMetrics' text form, loaded before the start.
     """
     server, promtool = program("prometheus"), program("promtool")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        own_address = f"127.0.0.1:{probe.getsockname()[1]}"
+    own_address = f"127.0.0.1:{free_port()}"
     past = folder / "history.om"
     past.write_text(history)
     storage = folder / "storage"

@@ -27,7 +27,7 @@ from pydicom.uid import (
 
 from models.phantom import draw_phantom
 from tests.app.server import ROOT
-from tests.docker.cluster import free_port
+from tests.support.ports import free_port
 
 START = ROOT / "docker" / "orthanc" / "start.sh"
 PYTHON_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancPython.so")

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from tests.app.server import Server
-from tests.docker.cluster import Gateway, free_port, gateway, nginx_installed
+from tests.docker.cluster import Gateway, gateway, nginx_installed
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.skipif(not nginx_installed(), reason="nginx is not installed")
 

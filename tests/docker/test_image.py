@@ -1,35 +1,24 @@
 """What the image is made of and how it says that it is well."""
 
-import importlib.util
 import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 
 import httpx
 import pytest
 
 from tests.app.server import ROOT, Server
-from tests.docker.cluster import free_port
+from tests.support.ports import free_port
+from tests.support.scripts import load_script
 
 LOCKS = sorted((ROOT / "docker").glob("requirements-*.txt"))
 _ALONE = {"torch", "torchvision", "setuptools"}
 """Of which the CPU image has builds of its own, or which only build."""
 
 
-def _audit() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("audit", ROOT / "docker" / "audit.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["audit"] = module
-    specification.loader.exec_module(module)
-    return module
-
-
-audit = _audit()
+audit = load_script(ROOT / "docker" / "audit.py", "audit")
 
 
 def _name(text: str) -> str:

@@ -12,9 +12,10 @@ import httpx
 import pytest
 
 from tests.app.server import Server
-from tests.docker.cluster import Replica, free_port
+from tests.docker.cluster import Replica
 from tests.docker.orthanc_answers import PROBLEM, listening, says
 from tests.docker.orthanc_edge import PEER, STRANGER, Edge, edge, radiograph, skip_without_orthanc, wait_for
+from tests.support.ports import free_port
 
 ALL = Counter({"CR": 1, "SEG": 1, "SR": 1, "OT": 1})
 """A radiograph, and its segmentation, report and secondary capture."""

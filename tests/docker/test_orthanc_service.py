@@ -1,30 +1,16 @@
 """What the edge makes of the answers it gets, also of those that do not come from the service."""
 
-import importlib.util
 import socket
-import sys
 import threading
-from types import ModuleType
 
 import httpx
 import pytest
 
 from tests.app.server import ROOT, Server
 from tests.docker.orthanc_answers import PROBLEM, listening, says
+from tests.support.scripts import load_script
 
-
-def _module() -> ModuleType:
-    path = ROOT / "docker" / "orthanc" / "service.py"
-    specification = importlib.util.spec_from_file_location("edge_service", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["edge_service"] = module
-    specification.loader.exec_module(module)
-    return module
-
-
-edge_service = _module()
+edge_service = load_script(ROOT / "docker" / "orthanc" / "service.py", "edge_service")
 Service, Away, Refused, Unanswered = (
     edge_service.Service,
     edge_service.Away,

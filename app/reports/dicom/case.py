@@ -30,8 +30,12 @@ class Case:
         analysis = self.analysis
         if analysis.score is not None:
             return f"Lung severity score {analysis.score} of {MAX_SCORE}"
-        reasons = [readable(flag) for flag in refusal_reasons(analysis.flags)]
-        return f"No score is given. {', '.join(reasons)}".rstrip()
+        return f"No score is given. {', '.join(map(readable, self.refusals))}".rstrip()
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """The flags for which there is no score; none where there is one."""
+        return refusal_reasons(self.analysis.flags) if self.analysis.score is None else ()
 
     @property
     def models(self) -> Models:

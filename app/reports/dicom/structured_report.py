@@ -34,8 +34,6 @@ from app.reports.dicom.encoding import encode
 from app.reports.dicom.identity import PRODUCT, weights_parameters
 from app.reports.dicom.segmentation import segment_number
 from app.reports.schema import NOTICE
-from models.quality import refusal_reasons
-from models.workflow import Analysis
 
 SERIES_NUMBER: Final = 9002
 _PLACES: Final = 4
@@ -129,7 +127,7 @@ def _whole_group(case: Case) -> MeasurementsAndQualitativeEvaluations:
         measurements=_whole_measurements(case),
         qualitative_evaluations=[
             QualitativeEvaluation(coding.SCORABLE, coding.NO if analysis.score is None else coding.YES),
-            *(QualitativeEvaluation(_flag_name(flag, analysis), coding.flag_code(flag)) for flag in analysis.flags),
+            *(QualitativeEvaluation(_flag_name(flag, case), coding.flag_code(flag)) for flag in analysis.flags),
         ],
         source_images=[SourceImageForMeasurementGroup(image.SOPClassUID, image.SOPInstanceUID)],
     )
@@ -155,9 +153,8 @@ def _percentage(name: Code, share: float) -> Measurement:
     return Measurement(name, round(100 * share, _PLACES - 2), codes.UCUM.Percent)
 
 
-def _flag_name(flag: str, analysis: Analysis) -> Code:
-    is_reason = analysis.score is None and flag in refusal_reasons(analysis.flags)
-    return coding.REFUSAL if is_reason else coding.DOUBT
+def _flag_name(flag: str, case: Case) -> Code:
+    return coding.REFUSAL if flag in case.refusals else coding.DOUBT
 
 
 def _comment(text: str) -> TextContentItem:

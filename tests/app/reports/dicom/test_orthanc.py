@@ -15,7 +15,7 @@ from PIL import Image
 from pydicom import Dataset, dcmread, dcmwrite
 
 from tests.app.reports.dicom.cases import HEIGHT, WIDTH, WRITERS, case_of, full_source
-from tests.docker.cluster import free_port
+from tests.support.ports import free_port
 
 START_SECONDS = 60.0
 
