@@ -5,7 +5,10 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from models.drift import EDGES, Reference
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_SIDES = (128, 256, 384, 512, 768, 1024, 1536, 2048, 2560, 3072, 4096)
 _SHARES = tuple(step / 10 for step in range(1, 10))
 
 STAGES = ("receive", "decode", "prepare", "lungs", "between", "disease", "score", "render")
@@ -81,6 +84,22 @@ class Metrics:
         self.shares = Histogram(
             "cxr_zone_share", "Diseased shares of zones", ("zone",), buckets=_SHARES, registry=self.registry
         )
+        self.inputs = Histogram(
+            "cxr_input",
+            "Measures of radiographs, by which they are held against those that the networks were fitted on",
+            ("measure",),
+            buckets=EDGES,
+            registry=self.registry,
+        )
+        self.reference = Gauge(
+            "cxr_reference_share",
+            "The share of the reference's radiographs whose measure is le at most, from the model cards",
+            ("measure", "le"),
+            registry=self.registry,
+        )
+        self.sides = Histogram(
+            "cxr_shorter_side_pixels", "Shorter side of radiographs", buckets=_SIDES, registry=self.registry
+        )
         self.flags = Counter("cxr_flag", "Radiographs by quality flag", ("flag",), registry=self.registry)
         self.formats = Counter("cxr_format", "Radiographs by picture format", ("format",), registry=self.registry)
         self.upload_bytes = Histogram(
@@ -96,3 +115,10 @@ class Metrics:
             self.stage.labels(stage)
         for score in (*map(str, range(7)), "none"):
             self.scores.labels(score)
+
+    def refer(self, reference: Reference) -> None:
+        """Shows a card's reference beside what comes in."""
+        for measure, shares in reference.items():
+            self.inputs.labels(measure)
+            for edge, share in zip(EDGES, shares, strict=True):
+                self.reference.labels(measure, str(edge)).set(share)

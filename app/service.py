@@ -169,6 +169,7 @@ class Service:
         for role, stage in (("lungs", workflow.lungs), ("disease", workflow.disease)):
             card = stage.card
             if card is not None:
+                self.metrics.refer(card.reference)
                 self.metrics.model.labels(role).info(
                     {"name": card.name, "architecture": card.display_architecture, "sha256": card.sha256 or ""}
                 )

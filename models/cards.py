@@ -1,13 +1,17 @@
 """The model card: all that must be known about a weights file to run it, as JSON beside it."""
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from models.drift import EDGES
 from models.networks import canonical_architecture, check_encoder, display_name
 
 Role: TypeAlias = Literal["lungs", "disease"]
+CropPixels: TypeAlias = Literal["picture", "radiograph"]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Share = Annotated[float, Field(ge=0, le=1)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -32,8 +36,12 @@ class ModelCard(BaseModel):
         threshold: the diseased share over which a zone counts; None for the lungs.
         min_lung_area: contour area, in pixels at the input size, under which a lung component is dropped;
             None: the usual one.
+        crop_pixels: of a disease card, what stage II's crop is cut from: ``picture``, stage I's small one, as
+            published, or ``radiograph``, its own pixels.
         training_data: what it was fitted on.
         metrics: name -> figure, as measured when it was made.
+        reference: how ``models.drift``'s measures are distributed over the radiographs that a site's are held
+            against: measure -> cumulative share at each of its edges; empty: against none.
         licence: of the weights.
         sha256: of the weights file, lower-case hexadecimal; None before it is written.
         notes: anything else.
@@ -52,11 +60,21 @@ class ModelCard(BaseModel):
     std: tuple[_Positive, _Positive, _Positive]
     threshold: float | None = Field(default=None, ge=0, le=1)
     min_lung_area: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    crop_pixels: CropPixels = "picture"
     training_data: str = ""
     metrics: dict[str, Any] = Field(default_factory=dict)
+    reference: dict[str, tuple[_Share, ...]] = Field(default_factory=dict)
     licence: str = ""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     notes: str = ""
+
+    @field_validator("reference")
+    @classmethod
+    def _has_an_entry_for_each_edge(cls, reference: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
+        for measure, shares in reference.items():
+            if len(shares) != len(EDGES) or any(low > high for low, high in pairwise(shares)):
+                raise ValueError(f"{measure}: expected {len(EDGES)} shares that never fall")
+        return reference
 
     @model_validator(mode="after")
     def _role_fits(self) -> Self:
@@ -64,6 +82,8 @@ class ModelCard(BaseModel):
             raise ValueError("a disease card needs a threshold")
         if self.role == "disease" and self.min_lung_area is not None:
             raise ValueError("min_lung_area belongs to a lungs card")
+        if self.role == "lungs" and self.crop_pixels != "picture":
+            raise ValueError("crop_pixels belongs to a disease card")
         if self.role == "lungs" and self.threshold is not None:
             raise ValueError("threshold belongs to a disease card")
         return self

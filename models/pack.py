@@ -65,17 +65,17 @@ class Case:
     @cached_property
     def pixels(self) -> Pixels:
         """The radiograph, uint8 [H, W]."""
-        return _read_gray(self.file)
+        return read_gray(self.file)
 
     @cached_property
     def lungs(self) -> Mask:
         """The drawn lung mask, bool [H, W]."""
-        return np.asarray(_read_gray(self.root / "lungs" / f"{self.id}.png") > 127)
+        return np.asarray(read_gray(self.root / "lungs" / f"{self.id}.png") > 127)
 
     @cached_property
     def disease(self) -> Mask:
         """The drawn disease mask (ground-glass opacity or consolidation), bool [H, W]."""
-        return np.asarray(_read_gray(self.root / "disease" / f"{self.id}.png") > 50)
+        return np.asarray(read_gray(self.root / "disease" / f"{self.id}.png") > 50)
 
     @property
     def is_normal(self) -> bool:
@@ -139,7 +139,12 @@ def _kind(case: Case) -> str:
     return f"{case.label}/{case.age_group}/{case.has_disease}/{severity}"
 
 
-def _read_gray(path: Path) -> Pixels:
+def read_gray(path: Path) -> Pixels:
+    """A picture as uint8 [H, W].
+
+    Raises:
+        PackError: there is none that can be read.
+    """
     picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if picture is None:
         raise PackError(f"{path}: expected a picture, found none that can be read")

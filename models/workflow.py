@@ -1,16 +1,16 @@
 """The two stages in order: a radiograph in, an ``Analysis`` out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import cv2
 import numpy as np
 
-from models import quality
+from models import drift, quality
+from models.analysis import Analysis, Cropped, Prepared
+from models.cropping import own_crop
 from models.lungs import (
     Box,
-    LungPair,
     MaskView,
     TwoLungRule,
     clean_lungs,
@@ -19,8 +19,8 @@ from models.lungs import (
     separate_lungs,
 )
 from models.pixels import Mask, Pixels, ProbabilityMap
-from models.placement import Masks, PlacedMasks, Placement
-from models.severity import ZONES, diseased_share, severity_score, threshold_margin, zone_shares
+from models.placement import PlacedMasks, Placement
+from models.severity import diseased_share, severity_score, threshold_margin, zone_shares
 from models.stage import Stage
 
 Crop: TypeAlias = Literal["single_crop", "crop", "no_crop"]
@@ -30,93 +30,6 @@ DEFAULT_THRESHOLD = 0.31
 """The published optimum of MA-Net, the paper's best stage II."""
 GRID = 512
 """Side of the square on which lungs and disease are compared, as in the published code."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Analysis:
-    """What the workflow says of one radiograph.
-
-    Attributes:
-        score: 0..6, or None where the radiograph cannot be scored; ``flags`` say why.
-        shares: six diseased shares in the reference's order (image-left lung's lower, middle, upper zone,
-            then image-right's); NaN for a lung that was not found.
-        threshold: a share strictly over it counts.
-        margin: the smallest distance of a share to the threshold; None without a score.
-        diseased_share: diseased area over lung area; None where no lung was found.
-        disease_probability: of the classification head, 0..1; None without a head.
-        flags: codes of ``models.quality``.
-        masks: in the radiograph's own pixels; made when first asked for, not by two threads at once.
-    """
-
-    score: int | None
-    shares: tuple[float, ...]
-    threshold: float
-    margin: float | None
-    diseased_share: float | None
-    disease_probability: float | None
-    flags: tuple[str, ...]
-    masks: Masks
-
-    @property
-    def lungs(self) -> Mask:
-        """Bool [H, W] in the radiograph's own pixels."""
-        return self.masks.lungs
-
-    @property
-    def disease(self) -> Mask:
-        """Bool [H, W] in the radiograph's own pixels, within the lungs."""
-        return self.masks.disease
-
-    @property
-    def zones(self) -> Pixels:
-        """uint8 [H, W], 0 outside the lungs, 1..6 the zones in the order of ``shares``."""
-        return self.masks.zones
-
-    @property
-    def by_zone(self) -> dict[str, float]:
-        """The shares by the patient's side: ``right_upper`` is the patient's right lung."""
-        return dict(zip(ZONES, self.shares, strict=True))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """A radiograph on its way to stage I.
-
-    Attributes:
-        picture: uint8 [S, S], the radiograph at stage I's input size.
-        height, width: the radiograph's own size, pixels.
-        flags: what came with it, and what the picture alone says.
-        corrected: it was found inverted, and ``picture`` is inverted back.
-    """
-
-    picture: Pixels
-    height: int
-    width: int
-    flags: tuple[str, ...]
-    corrected: bool = False
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Cropped:
-    """A radiograph on its way to stage II.
-
-    Attributes:
-        prepared: what went into stage I.
-        image: uint8 [h, w], the part of stage I's picture that stage II sees.
-        view: where that part lies.
-        lungs: bool [512, 512], the lungs in that part.
-        pair: the two lungs in ``lungs``.
-        flags: of ``prepared``, and what stage I's answer says.
-        refused: there is to be no score.
-    """
-
-    prepared: Prepared
-    image: Pixels
-    view: MaskView
-    lungs: Mask
-    pair: LungPair
-    flags: tuple[str, ...]
-    refused: bool
 
 
 class Workflow:
@@ -164,6 +77,9 @@ class Workflow:
         if chest_rule is None and lungs.card and lungs.card.sha256 == quality.default_rule().fitted_for:
             chest_rule = quality.default_rule()
         self.chest_rule = chest_rule
+        self.own_pixels = (
+            crop == "single_crop" and disease.card is not None and disease.card.crop_pixels == "radiograph"
+        )
         own_limit = lungs.card.min_lung_area if lungs.card else None
         self.min_lung_area = own_limit if own_limit is not None else min_component_area(lungs.input_size)
 
@@ -196,15 +112,17 @@ class Workflow:
         gray = _as_gray(pixels)
         picture = self._resized(gray)
         height, width = gray.shape
-        found = quality.picture_flags(picture, height, width)
+        found, measures = quality.picture_flags(picture, height, width), drift.picture_measures(picture, height, width)
         corrected = False
         if quality.looks_inverted(picture):
             found = (quality.INVERTED_POLARITY, *found)
             corrected = polarity == "auto"
         if corrected:
             # Inverted before it is resized: what the networks see is to the last level what it should have been.
-            picture = self._resized(np.asarray(255 - gray, np.uint8))
-        return Prepared(picture, height, width, (*dict.fromkeys((*flags, *found)),), corrected)
+            gray = np.asarray(255 - gray, np.uint8)
+            picture = self._resized(gray)
+        own = gray if self.own_pixels else None
+        return Prepared(picture, height, width, (*dict.fromkeys((*flags, *found)),), measures, corrected, own)
 
     def _resized(self, gray: Pixels) -> Pixels:
         size = (self.lungs.input_size, self.lungs.input_size)
@@ -219,7 +137,10 @@ class Workflow:
             # Where there is no lung the published code leaves out the last row and column.
             box = lungs_box(mask) or Box(0, 0, whole.width - 1, whole.height - 1)
             rows, columns = box.slices
-            image = prepared.picture[rows, columns] * mask[rows, columns]
+            if prepared.own is None:
+                image = prepared.picture[rows, columns] * mask[rows, columns]
+            else:
+                image = own_crop(prepared.own, mask, box, self.disease.input_size)
             grid = _on_grid(mask[rows, columns])
         elif self.crop == "crop":
             box, image, grid = whole, prepared.picture * raw, _on_grid(raw)
@@ -229,7 +150,8 @@ class Workflow:
         view = MaskView(box, self.lungs.input_size)
         pair = separate_lungs(grid, self.two_lung_rule, view)
         flags = (*self._doubts(prepared, lung_map, mask), *quality.lung_flags(pair))
-        return Cropped(prepared, image, view, grid, pair, flags, self._refuses(prepared, flags))
+        measures = {**prepared.measures, **drift.lung_measures(prepared.as_it_came, mask)}
+        return Cropped(prepared, image, view, grid, pair, flags, measures, self._refuses(prepared, flags))
 
     def _doubts(self, prepared: Prepared, lung_map: ProbabilityMap, mask: Mask) -> tuple[str, ...]:
         """The flags that came before, and what stage I's map and its cleaned mask say."""
@@ -259,16 +181,18 @@ class Workflow:
         shares = zone_shares(pair, disease)
         margin = None if cropped.refused else threshold_margin(shares, threshold)
         lungs = cropped.lungs if self.two_lung_rule == "reference" else pair.mask(cropped.lungs.shape)
+        diseased = diseased_share(lungs, disease)
         placement = Placement(cropped.prepared.height, cropped.prepared.width, cropped.view, GRID)
         return Analysis(
             score=None if cropped.refused else severity_score(shares, threshold),
             shares=shares,
             threshold=threshold,
             margin=margin,
-            diseased_share=diseased_share(lungs, disease),
+            diseased_share=diseased,
             disease_probability=label,
             flags=cropped.flags + quality.margin_flags(margin),
             masks=PlacedMasks(placement, pair, lungs if self.two_lung_rule == "reference" else None, disease),
+            measures=cropped.measures if diseased is None else {**cropped.measures, "diseased_share": diseased},
         )
 
 

@@ -9,12 +9,13 @@ from typing import TypeVar
 from app.batching.device import DeviceThread, Launch, Observe
 from app.batching.queues import Answer, StageName, StageQueues, Task
 from app.timing import Stopwatch
+from models.analysis import Analysis, Cropped
+from models.analysis import Prepared as Radiograph
 from models.cpu import available_cpus
 from models.pixels import Pixels
 from models.transfer import Prepared
 from models.waiting import ShortWaits
-from models.workflow import Analysis, Cropped, Polarity, Workflow
-from models.workflow import Prepared as Radiograph
+from models.workflow import Polarity, Workflow
 
 _Result = TypeVar("_Result")
 

@@ -7,8 +7,8 @@ from app.intake import Radiograph
 from app.reports import report, schema
 from app.reports.overlay import PictureFormat, draw_overlay, encode_picture
 from app.timing import Stopwatch
+from models.analysis import Analysis
 from models.severity import MAX_SCORE
-from models.workflow import Analysis
 
 
 @dataclass(frozen=True, slots=True, eq=False)

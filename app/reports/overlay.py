@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.analysis import Analysis
 from models.lungs import Box, lungs_box
 from models.pixels import Mask, Pixels
-from models.workflow import Analysis
 
 PictureFormat: TypeAlias = Literal["jpeg", "png", "webp"]
 Colour: TypeAlias = tuple[int, int, int]

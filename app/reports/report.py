@@ -13,9 +13,10 @@ from app.intake.dicom import read_header
 from app.reports import schema
 from app.reports.contours import contours
 from app.reports.overlay import MAX_SIDE, PictureFormat, draw_overlay, encode_mask, encode_picture, shrunk
+from models.analysis import Analysis
 from models.severity import ZONES
 from models.stage import Stage
-from models.workflow import Analysis, Workflow
+from models.workflow import Workflow
 
 _ZONES: tuple[schema.ZoneName, ...] = (
     "right_upper",

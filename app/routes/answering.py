@@ -22,8 +22,9 @@ from app.reports.report import report_models
 from app.request_id import request_id
 from app.service import VERSION, Service
 from app.timing import Stopwatch
+from models.analysis import Analysis
 from models.pixels import Pixels
-from models.workflow import Analysis, Polarity
+from models.workflow import Polarity
 
 BINARY: Final = {"type": "string", "format": "binary"}
 BODY: Final = {
@@ -152,6 +153,9 @@ def _record(service: Service, request: Request, finding: Finding) -> None:
     finding.clock.observe(metrics)
     metrics.scores.labels("none" if analysis.score is None else str(analysis.score)).inc()
     metrics.formats.labels(finding.radiograph.format).inc()
+    metrics.sides.observe(min(finding.radiograph.pixels.shape))
+    for measure, value in analysis.measures.items():
+        metrics.inputs.labels(measure).observe(value)
     for flag in analysis.flags:
         metrics.flags.labels(flag).inc()
     for zone, share in analysis.by_zone.items():

@@ -14,7 +14,8 @@ from models.cards import Role
 from models.checkpoints import CheckpointError
 from models.cpu import keep_freed_memory, limit_threads
 from models.device import DeviceError, resolve_device, resolve_precision
-from models.evaluation import acceptance, complexity, page, plots, publication
+from models.drift import LEAST_COUNT
+from models.evaluation import acceptance, complexity, page, plots, publication, streams
 from models.evaluation.agreement import RESAMPLES
 from models.evaluation.outputs import SUBSETS, OutputsError, read_outputs
 from models.evaluation.service import Service, ServiceError
@@ -76,18 +77,41 @@ def _networks(options: argparse.Namespace) -> int:
 
 def _weights(options: argparse.Namespace) -> int:
     limit_threads()
-    device = resolve_device(options.device)
+    return _accept(options, Subject.of_workflow(_workflow(options, options.threshold)))
 
-    def stage(role: Role, weights: Path) -> Stage:
-        return Stage.load(weights, role=role, device=device, precision=resolve_precision("auto", device, role))
 
-    workflow = Workflow(stage("lungs", options.lungs), stage("disease", options.disease), threshold=options.threshold)
-    return _accept(options, Subject.of_workflow(workflow))
+def _drift(options: argparse.Namespace) -> int:
+    limit_threads()
+    workflow = _workflow(options)
+    known = streams.card_reference(workflow)
+    if not known:
+        raise PackError("the cards have no reference: python -m models.training reference writes one")
+    cases = Pack(options.data).split(options.split)
+    found = []
+    for stream in streams.STREAMS:
+        measured = streams.measure(workflow, filter(stream.keep, cases), stream.change)
+        if measured:
+            found.append(streams.drift(stream, measured, known, options.size, options.samples, options.seed))
+    sys.stdout.write(f"{streams.report(found, options.size)}\n")
+    wrong = [item.stream.name for item in found if (item.rang > 0.5) is not item.stream.rings]
+    if options.check and wrong:
+        sys.stderr.write(f"the alert is wrong about: {', '.join(wrong)}\n")
+        return 1
+    return 0
 
 
 def _service(options: argparse.Namespace) -> int:
     service = Service(options.url, os.environ.get(KEY_VARIABLE, ""), options.threshold)
     return _accept(options, Subject(service.describe(), service.analyse, options.parallel))
+
+
+def _workflow(options: argparse.Namespace, threshold: float | None = None) -> Workflow:
+    device = resolve_device(options.device)
+
+    def stage(role: Role, weights: Path) -> Stage:
+        return Stage.load(weights, role=role, device=device, precision=resolve_precision("auto", device, role))
+
+    return Workflow(stage("lungs", options.lungs), stage("disease", options.disease), threshold=threshold)
 
 
 def _accept(options: argparse.Namespace, subject: Subject) -> int:
@@ -126,10 +150,17 @@ def _parser() -> argparse.ArgumentParser:
     networks.add_argument("--plots", type=Path, help="folder for the picture as SVG")
 
     weights = _command(commands, "weights", "a pair of weights over a radiograph pack, as an HTML report", _weights)
-    weights.add_argument("--lungs", type=Path, default=default_weights("lungs"))
-    weights.add_argument("--disease", type=Path, default=default_weights("disease"))
-    weights.add_argument("--device", default="auto")
+    _add_weights(weights)
     _add_acceptance(weights)
+
+    drift = _command(commands, "drift", "whether the alert tells streams from the reference", _drift)
+    drift.add_argument("--data", type=Path, required=True, help="folder of the radiograph pack")
+    drift.add_argument("--split", default="val", help="of the pack's table; all: every radiograph")
+    _add_weights(drift)
+    drift.add_argument("--size", type=int, default=LEAST_COUNT, help="radiographs a sample")
+    drift.add_argument("--samples", type=int, default=500)
+    drift.add_argument("--seed", type=int, default=0)
+    drift.add_argument("--check", action="store_true", help="exit with 1 where the alert is wrong about a stream")
 
     service = _command(commands, "service", "a running service over a radiograph pack, as an HTML report", _service)
     service.add_argument("--url", required=True, help=f"such as http://127.0.0.1:8000; {KEY_VARIABLE} holds a key")
@@ -144,6 +175,12 @@ def _command(
     command = commands.add_parser(name, help=text, description=text)
     command.set_defaults(run=run)
     return command
+
+
+def _add_weights(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--lungs", type=Path, default=default_weights("lungs"))
+    command.add_argument("--disease", type=Path, default=default_weights("disease"))
+    command.add_argument("--device", default="auto")
 
 
 def _add_acceptance(command: argparse.ArgumentParser) -> None:

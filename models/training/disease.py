@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from models.lungs import Box, MaskView, clean_lungs, lungs_box, min_component_area, separate_lungs
+from models.cropping import own_crop
+from models.lungs import Box, MaskView, separate_lungs
 from models.pack import Case
 from models.pixels import Mask, Pixels
 from models.placement import Placement
 from models.stage import Stage
 from models.training.augmentation import Augmentation, warp
-from models.training.fitting import Batch, dice_loss
+from models.training.crops import box_of, find_lungs, shrink
+from models.training.fitting import Batch, dice_loss, normalised
 
 BATCH_SHARE = {"masked": 3, "shares": 3, "child": 1, "adult": 1}
 """Radiographs of each kind in a batch: with a disease mask, with shares only, normal children, normal adults."""
@@ -33,7 +35,7 @@ _COUNT_WEIGHT = 0.15
 
 @dataclass(frozen=True)
 class _Sample:
-    """A radiograph at stage I's size: gray, cleaned lungs 0/255, zones 0..6, disease 0/255 (or none)."""
+    """A radiograph as a square: gray, cleaned lungs 0/255, zones 0..6, disease 0/255 (or none)."""
 
     picture: Pixels
     lungs: Pixels
@@ -51,19 +53,24 @@ class DiseaseBatches:
         cases: Sequence[Case],
         lungs: Stage,
         size: int,
-        mean: float,
-        std: float,
+        mean: Sequence[float],
+        std: Sequence[float],
         count: int,
         seed: int,
+        own_side: int | None = None,
         augmentation: Augmentation | None = None,
     ) -> None:
         """Args:
         cases: those whose two lungs stage I finds are used.
         lungs: the trained stage I.
         size: stage II's input size, pixels.
+        mean, std: of each channel, on the 0..1 scale.
         count: batches an epoch; a batch is made up as ``BATCH_SHARE`` says.
+        own_side: crops are cut from the radiograph at this side, which stands for its own pixels; None: from what
+            stage I sees.
         """
-        self.kinds = _sort_by_kind(cases, lungs)
+        self.kinds = _sort_by_kind(cases, lungs, own_side or lungs.input_size)
+        self.own_pixels, self.outline_step = own_side is not None, (own_side or lungs.input_size) / lungs.input_size
         self.size, self.mean, self.std = size, mean, std
         self.count, self.seed = count, seed
         self.augmentation = augmentation or Augmentation()
@@ -80,15 +87,20 @@ class DiseaseBatches:
 
     def _augmented(self, rng: np.random.Generator, sample: _Sample) -> dict[str, np.ndarray]:
         pose = self.augmentation.pose(rng, sample.picture.shape[0])
-        lungs = _resized_outline(rng, warp(sample.lungs, pose) > 127)
-        box = lungs_box(lungs) or Box(0, 0, *reversed(lungs.shape))
+        lungs = _resized_outline(rng, warp(sample.lungs, pose) > 127, self.outline_step)
+        box = box_of(lungs)
         rows, columns = box.slices
-        picture = self.augmentation.expose(rng, warp(sample.picture, pose)) * lungs
+        exposed = self.augmentation.expose(rng, warp(sample.picture, pose))
         zones = warp(sample.zones, pose, nearest=True) * lungs
         disease = np.zeros_like(zones) if sample.disease is None else warp(sample.disease, pose)
         size = (self.size, self.size)
+        if self.own_pixels:
+            image = own_crop(exposed, lungs, box, self.size).astype(np.float32) / 255
+        else:
+            seen = (exposed * lungs)[rows, columns].astype(np.float32) / 255
+            image = np.asarray(cv2.resize(seen, size, interpolation=cv2.INTER_CUBIC), np.float32)
         return {
-            "image": cv2.resize(picture[rows, columns].astype(np.float32) / 255, size, interpolation=cv2.INTER_CUBIC),
+            "image": image,
             "zones": cv2.resize(zones[rows, columns], size, interpolation=cv2.INTER_NEAREST),
             "disease": cv2.resize(disease[rows, columns], size, interpolation=cv2.INTER_LINEAR),
             "masked": np.array(sample.disease is not None, np.float32),
@@ -142,15 +154,15 @@ def _count_loss(shares: Tensor, score: Tensor) -> Tensor:
     return functional.smooth_l1_loss(count, score[known])
 
 
-def _collate(items: Sequence[Mapping[str, np.ndarray]], mean: float, std: float) -> Batch:
+def _collate(items: Sequence[Mapping[str, np.ndarray]], mean: Sequence[float], std: Sequence[float]) -> Batch:
     stacked = {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
-    image = ((stacked["image"] - mean) / std)[:, None].expand(-1, 3, -1, -1)
+    image = normalised(stacked["image"], mean, std)
     return {**stacked, "image": image, "disease": stacked["disease"][:, None].float() / 255}
 
 
-def _resized_outline(rng: np.random.Generator, lungs: Mask) -> Mask:
-    """The lungs a few pixels wider or narrower: stage I's outline is not exact either."""
-    change = int(rng.integers(-3, 4))
+def _resized_outline(rng: np.random.Generator, lungs: Mask, step: float) -> Mask:
+    """The lungs a few pixels (each ``step`` wide) wider or narrower: stage I's outline is not exact either."""
+    change = round(step * int(rng.integers(-3, 4)))
     if change == 0:
         return lungs
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * abs(change) + 1,) * 2)
@@ -158,11 +170,11 @@ def _resized_outline(rng: np.random.Generator, lungs: Mask) -> Mask:
     return np.asarray(cv2.morphologyEx(lungs.view(np.uint8), operation, kernel)).view(np.bool_)
 
 
-def _sort_by_kind(cases: Sequence[Case], lungs: Stage) -> dict[str, list[_Sample]]:
+def _sort_by_kind(cases: Sequence[Case], lungs: Stage, side: int) -> dict[str, list[_Sample]]:
     kinds: dict[str, list[_Sample]] = {kind: [] for kind in BATCH_SHARE}
     for case in cases:
         kind = _kind(case)
-        sample = _prepare(case, lungs) if kind else None
+        sample = _prepare(case, lungs, side) if kind else None
         if kind and sample:
             kinds[kind].append(sample)
     return kinds
@@ -176,21 +188,19 @@ def _kind(case: Case) -> str | None:
     return "shares" if case.shares is not None else None
 
 
-def _prepare(case: Case, lungs: Stage) -> _Sample | None:
-    """The case as stage I sees it; None where it does not find two lungs."""
+def _prepare(case: Case, lungs: Stage, side: int) -> _Sample | None:
+    """The case at ``side`` x ``side`` with what stage I finds; None where it does not find two lungs."""
     size = lungs.input_size
-    picture = np.asarray(cv2.resize(case.pixels, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
-    mask = clean_lungs(lungs.run([picture])[0][0] > 0.5, min_component_area(size))
+    mask = find_lungs(shrink(case.pixels, size), lungs)
     view = MaskView(Box(0, 0, size, size), size)
     pair = separate_lungs(mask, "robust", view)
     if pair.left is None or pair.right is None:
         return None
-    disease = cv2.resize(case.disease.astype(np.uint8) * 255, (size, size)) if case.has_disease else None
     return _Sample(
-        picture=picture,
-        lungs=mask.astype(np.uint8) * 255,
-        zones=Placement(size, size, view, grid=size).zones(pair),
-        disease=None if disease is None else np.asarray(disease, dtype=np.uint8),
+        picture=shrink(case.pixels, side),
+        lungs=shrink(mask.astype(np.uint8) * 255, side),
+        zones=Placement(side, side, view, grid=size).zones(pair),
+        disease=shrink(case.disease.astype(np.uint8) * 255, side) if case.has_disease else None,
         shares=_target_shares(case),
         score=0.0 if case.is_normal else float("nan") if case.score is None else case.score,
     )

@@ -1,11 +1,14 @@
-"""Where an encoder's first weights come from: packages on disk, never a hub."""
+"""Where an encoder's first weights come from: packages and files on disk, never a hub."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch import nn
+
+from models.statedicts import State, parse_safetensors, parse_torch, read_file
 
 
 class StartError(ValueError):
@@ -28,6 +31,44 @@ def start_from_imagenet(network: nn.Module, encoder: str) -> None:
         raise StartError("install the extra 'training' for the encoder's ImageNet weights")
     (file,) = Path(package.origin).parent.rglob("*.pth")
     _fill_in_order(network.get_submodule("encoder"), torch.load(file, map_location="cpu", weights_only=True))
+
+
+# A timm model stands under ``model.`` in its encoder, and some have their stages side by side instead of in a list.
+_SPELLINGS: Final[tuple[Callable[[str], str], ...]] = (
+    lambda key: key,
+    lambda key: f"model.{key}",
+    lambda key: f"model.{key}".replace(".stages.", ".stages_"),
+)
+
+
+def start_from_file(network: nn.Module, path: Path) -> None:
+    """Fills the encoder from a classifier's state dict (``.safetensors``, or what ``torch.save`` writes).
+
+    The classifier's own layers are left out.
+
+    Raises:
+        CheckpointError: the file cannot be read as one.
+        StartError: it lacks tensors of the encoder, or has them in another shape.
+    """
+    data = read_file(path, "an encoder's weights")
+    found = parse_safetensors(path, data) if path.suffix == ".safetensors" else parse_torch(path, data)
+    encoder = network.get_submodule("encoder")
+    wanted = encoder.state_dict()
+    fitting = {name: tensor for name, tensor in _spelled_as(wanted, found).items() if name in wanted}
+    lacking = [
+        name
+        for name, tensor in wanted.items()
+        if not name.endswith("num_batches_tracked") and getattr(fitting.get(name), "shape", None) != tensor.shape
+    ]
+    if lacking:
+        raise StartError(f"{path}: {len(lacking)} of the encoder's {len(wanted)} tensors are not in it: {lacking[0]}")
+    encoder.load_state_dict(fitting, strict=False)
+
+
+def _spelled_as(wanted: Mapping[str, torch.Tensor], found: State) -> State:
+    """The keys in the spelling that most of the encoder's are in."""
+    spelled = [{spelling(key): tensor for key, tensor in found.items()} for spelling in _SPELLINGS]
+    return max(spelled, key=lambda state: len(state.keys() & wanted.keys()))
 
 
 def _fill_in_order(encoder: nn.Module, found: Mapping[str, torch.Tensor]) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,7 +11,8 @@ from torch.nn import functional
 from models.pack import Case
 from models.pixels import Pixels
 from models.training.augmentation import Augmentation, warp
-from models.training.fitting import Batch, dice_loss
+from models.training.crops import shrink
+from models.training.fitting import Batch, dice_loss, normalised
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class LungBatches:
         self,
         cases: Sequence[Case],
         size: int,
-        mean: float,
-        std: float,
+        mean: Sequence[float],
+        std: Sequence[float],
         count: int,
         batch_size: int,
         seed: int,
@@ -37,6 +37,7 @@ class LungBatches:
     ) -> None:
         """Args:
         cases: those with a lung mask; each is resized to ``size`` x ``size`` as at run time.
+        mean, std: of each channel, on the 0..1 scale.
         count: batches an epoch.
         """
         self.samples = [_prepare(case, size) for case in cases if case.has_lungs]
@@ -58,9 +59,8 @@ class LungBatches:
             pose = self.augmentation.pose(rng, self.size)
             pictures.append(self.augmentation.expose(rng, warp(sample.picture, pose)))
             masks.append(warp(sample.lungs, pose))
-        image = torch.from_numpy(np.stack(pictures))[:, None].float().div_(255).sub_(self.mean).div_(self.std)
-        target = torch.from_numpy(np.stack(masks))[:, None].float().div_(255)
-        return {"image": image.expand(-1, 3, -1, -1), "lungs": target}
+        image = normalised(torch.from_numpy(np.stack(pictures)).float().div_(255), self.mean, self.std)
+        return {"image": image, "lungs": torch.from_numpy(np.stack(masks))[:, None].float().div_(255)}
 
 
 def lung_loss(logits: Tensor, batch: Batch) -> Tensor:
@@ -71,8 +71,4 @@ def lung_loss(logits: Tensor, batch: Batch) -> Tensor:
 
 
 def _prepare(case: Case, size: int) -> _Sample:
-    mask = case.lungs.astype(np.uint8) * 255
-    return _Sample(
-        picture=np.asarray(cv2.resize(case.pixels, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8),
-        lungs=np.asarray(cv2.resize(mask, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8),
-    )
+    return _Sample(shrink(case.pixels, size), shrink(case.lungs.astype(np.uint8) * 255, size))

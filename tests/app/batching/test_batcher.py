@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from app.batching import Answer, Batcher, DeviceLost, QueuesClosed, StageName, StageQueues, Task
 from app.timing import Stopwatch
+from models.analysis import Analysis
 from models.stage import Launched, Maps, Stage
 from models.transfer import Prepared
 from models.waiting import ShortWaits
-from models.workflow import Analysis, Workflow
+from models.workflow import Workflow
 from tests.models.test_workflow import lung_mask, radiograph
 from tests.support.stubs import BrightIsDisease, FixedMap
 

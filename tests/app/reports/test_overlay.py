@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from app.reports.overlay import CYAN, WHITE, YELLOW, PictureFormat, draw_overlay, encode_mask, encode_picture
-from models.workflow import Analysis
+from models.analysis import Analysis
 
 SIDE = 400
 CUTS = (150, 240)

@@ -14,11 +14,12 @@ from app.reports.report import report_models
 from app.service import MIN_SIDE, VERSION
 from app.settings import Settings
 from app.timing import Stopwatch
+from models.analysis import Analysis, Cropped, Prepared
 from models.cpu import available_cpus
 from models.device import default_batch_size, resolve_device
 from models.pixels import ProbabilityMap
 from models.transfer import Prepared as Picture
-from models.workflow import Analysis, Cropped, Prepared, Workflow
+from models.workflow import Workflow
 from tests.benchmarks.peers.workflows import KINDS, Kind
 
 HOST = "127.0.0.1"

@@ -24,6 +24,8 @@ from models.training.recipes import calibrate_disease
 from tests.models.packs import SIDE, write_pack
 from tests.support.stubs import FixedMap
 
+GRAY = (0.5, 0.5, 0.5)
+
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
@@ -42,7 +44,7 @@ def small_network() -> nn.Module:
 
 
 def test_a_run_that_was_cut_off_ends_with_the_same_weights(pack: Pack, tmp_path: Path) -> None:
-    batches = LungBatches(pack.cases, 64, 0.5, 0.5, count=2, batch_size=4, seed=3)
+    batches = LungBatches(pack.cases, 64, GRAY, GRAY, count=2, batch_size=4, seed=3)
     schedule, device = Schedule(epochs=4, batches=2, rate=1e-2, seed=3), torch.device("cpu")
     whole = fit(small_network(), batches, lung_loss, schedule, tmp_path / "whole", device)
 
@@ -65,7 +67,7 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(pack: Pack, tmp_path:
 
 
 def test_a_state_of_another_schedule_is_not_gone_on_with(pack: Pack, tmp_path: Path) -> None:
-    batches = LungBatches(pack.cases, 64, 0.5, 0.5, count=1, batch_size=2, seed=0)
+    batches = LungBatches(pack.cases, 64, GRAY, GRAY, count=1, batch_size=2, seed=0)
     schedule = Schedule(epochs=1, batches=1)
     fit(small_network(), batches, lung_loss, schedule, tmp_path, torch.device("cpu"))
     with pytest.raises(ValueError, match="expected the state of"):
@@ -73,8 +75,8 @@ def test_a_state_of_another_schedule_is_not_gone_on_with(pack: Pack, tmp_path: P
 
 
 def test_batches_are_seeded(pack: Pack, drawn_lungs: Stage) -> None:
-    lungs = LungBatches(pack.cases, 64, 0.5, 0.5, count=1, batch_size=4, seed=1)
-    disease = DiseaseBatches(pack.cases, drawn_lungs, 64, 0.5, 0.5, count=1, seed=1)
+    lungs = LungBatches(pack.cases, 64, GRAY, GRAY, count=1, batch_size=4, seed=1)
+    disease = DiseaseBatches(pack.cases, drawn_lungs, 64, GRAY, GRAY, count=1, seed=1)
     for batches in (lungs, disease):
         first, again, other = (next(iter(batches(epoch))) for epoch in (0, 0, 1))
         torch.testing.assert_close(first["image"], again["image"])
@@ -82,7 +84,7 @@ def test_batches_are_seeded(pack: Pack, drawn_lungs: Stage) -> None:
 
 
 def test_a_disease_batch_is_made_up_of_all_kinds_and_masked_outside_the_lungs(pack: Pack, drawn_lungs: Stage) -> None:
-    (batch,) = DiseaseBatches(pack.cases, drawn_lungs, 64, 0.5, 0.5, count=1, seed=0)(0)
+    (batch,) = DiseaseBatches(pack.cases, drawn_lungs, 64, GRAY, GRAY, count=1, seed=0)(0)
     assert len(batch["image"]) == sum(BATCH_SHARE.values())
     assert batch["masked"].sum() == BATCH_SHARE["masked"]
     without_mask = batch["masked"] == 0
@@ -95,7 +97,7 @@ def test_a_disease_batch_is_made_up_of_all_kinds_and_masked_outside_the_lungs(pa
 
 
 def test_the_disease_loss_rewards_the_truth(pack: Pack, drawn_lungs: Stage) -> None:
-    (batch,) = DiseaseBatches(pack.cases, drawn_lungs, 64, 0.5, 0.5, count=1, seed=0)(0)
+    (batch,) = DiseaseBatches(pack.cases, drawn_lungs, 64, GRAY, GRAY, count=1, seed=0)(0)
     zones = batch["zones"][:, None]
     sure = torch.full_like(batch["disease"], -8.0)
     truth = torch.where(batch["disease"] > 0.5, 8.0, sure)
@@ -228,3 +230,17 @@ def test_each_fold_is_judged_by_a_model_that_did_not_see_it(pack: Pack, drawn_lu
     found = hold_out(pack.cases, drawn_lungs, fit_fold, 3, tmp_path)
     assert {item.case.id for item in found} == {case.id for case in pack.cases}
     assert found[0].shares[0] == (0.5,) * 6
+
+
+def test_crops_from_the_radiograph_show_the_same_as_those_from_stage_ones_picture(
+    pack: Pack, drawn_lungs: Stage
+) -> None:
+    small, own = (
+        next(iter(DiseaseBatches(pack.cases, drawn_lungs, 64, GRAY, GRAY, count=1, seed=3, own_side=side)(0)))
+        for side in (None, 2 * SIDE)
+    )
+    assert small["image"].shape == own["image"].shape
+    for name in ("shares", "score", "masked"):
+        torch.testing.assert_close(small[name], own[name], equal_nan=True)
+    # Noise is drawn a pixel at a time, so only the first radiograph is sure to lie in the same pose.
+    assert (small["zones"][0] == own["zones"][0]).float().mean() > 0.9

@@ -27,7 +27,7 @@ from app.reports.dicom.secondary_capture import write_capture
 from app.reports.dicom.segmentation import write_segmentation
 from app.reports.dicom.structured_report import write_report
 from app.reports.schema import Model, Models
-from models.workflow import Analysis
+from models.analysis import Analysis
 
 HEIGHT, WIDTH = 250, 203
 SOURCES = {

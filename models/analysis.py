@@ -1,0 +1,113 @@
+"""A radiograph on its way through the workflow, and what is said of it in the end."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.drift import Measures
+from models.lungs import LungPair, MaskView
+from models.pixels import Mask, Pixels
+from models.placement import Masks
+from models.severity import ZONES
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """What the workflow says of one radiograph.
+
+    Attributes:
+        score: 0..6, or None where the radiograph cannot be scored; ``flags`` say why.
+        shares: six diseased shares in the reference's order (image-left lung's lower, middle, upper zone,
+            then image-right's); NaN for a lung that was not found.
+        threshold: a share strictly over it counts.
+        margin: the smallest distance of a share to the threshold; None without a score.
+        diseased_share: diseased area over lung area; None where no lung was found.
+        disease_probability: of the classification head, 0..1; None without a head.
+        flags: codes of ``models.quality``.
+        masks: in the radiograph's own pixels; made when first asked for, not by two threads at once.
+        measures: of ``models.drift``, of the radiograph as it came.
+    """
+
+    score: int | None
+    shares: tuple[float, ...]
+    threshold: float
+    margin: float | None
+    diseased_share: float | None
+    disease_probability: float | None
+    flags: tuple[str, ...]
+    masks: Masks
+    measures: Measures = field(default_factory=dict)
+
+    @property
+    def lungs(self) -> Mask:
+        """Bool [H, W] in the radiograph's own pixels."""
+        return self.masks.lungs
+
+    @property
+    def disease(self) -> Mask:
+        """Bool [H, W] in the radiograph's own pixels, within the lungs."""
+        return self.masks.disease
+
+    @property
+    def zones(self) -> Pixels:
+        """uint8 [H, W], 0 outside the lungs, 1..6 the zones in the order of ``shares``."""
+        return self.masks.zones
+
+    @property
+    def by_zone(self) -> dict[str, float]:
+        """The shares by the patient's side: ``right_upper`` is the patient's right lung."""
+        return dict(zip(ZONES, self.shares, strict=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A radiograph on its way to stage I.
+
+    Attributes:
+        picture: uint8 [S, S], the radiograph at stage I's input size.
+        height, width: the radiograph's own size, pixels.
+        flags: what came with it, and what the picture alone says.
+        measures: of ``models.drift``, of the radiograph as it came.
+        corrected: it was found inverted, and ``picture`` is inverted back.
+        own: uint8 [H, W], the radiograph's own pixels, inverted back where ``picture`` is; None where stage II does
+            not need them.
+    """
+
+    picture: Pixels
+    height: int
+    width: int
+    flags: tuple[str, ...]
+    measures: Measures
+    corrected: bool = False
+    own: Pixels | None = None
+
+    @property
+    def as_it_came(self) -> Pixels:
+        """``picture`` before it was corrected, uint8 [S, S]."""
+        return np.asarray(255 - self.picture, np.uint8) if self.corrected else self.picture
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cropped:
+    """A radiograph on its way to stage II.
+
+    Attributes:
+        prepared: what went into stage I.
+        image: uint8 [h, w], what stage II sees: a part of stage I's picture, or that part of the radiograph at stage
+            II's input size.
+        view: where that part lies.
+        lungs: bool [512, 512], the lungs in that part.
+        pair: the two lungs in ``lungs``.
+        flags: of ``prepared``, and what stage I's answer says.
+        measures: of ``prepared``, and what stage I's answer says.
+        refused: there is to be no score.
+    """
+
+    prepared: Prepared
+    image: Pixels
+    view: MaskView
+    lungs: Mask
+    pair: LungPair
+    flags: tuple[str, ...]
+    measures: Measures
+    refused: bool

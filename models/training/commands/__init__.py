@@ -1,0 +1,1 @@
+"""The command line, a module a subject; ``arguments`` has what they share."""

@@ -1,0 +1,77 @@
+"""What the commands have in common."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+
+from models.cards import Role
+from models.stage import Stage
+from models.training.recipes import ENCODER
+from models.training.runs import LICENCE, TRAINING_DATA, Origin, Run
+from models.weights import default_weights
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_command(
+    commands: Commands, name: str, text: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    """A command that runs ``run``, with ``--device``."""
+    command = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(run=run)
+    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return command
+
+
+def add_pack(command: argparse.ArgumentParser) -> None:
+    """``--data``."""
+    command.add_argument("--data", type=Path, required=True, help="folder of the radiograph pack")
+
+
+def add_weights(command: argparse.ArgumentParser, *roles: Role) -> None:
+    """A pair's, or one stage's, with the embedded default where nothing is named."""
+    for role, stage in (("lungs", "I"), ("disease", "II")):
+        if role in roles:
+            command.add_argument(f"--{role}", type=Path, default=default_weights(role), help=f"stage {stage}'s weights")
+
+
+def add_run(command: argparse.ArgumentParser, epochs: int) -> None:
+    """What every fit needs."""
+    command.add_argument("--out", type=Path, required=True, help="folder for the state, the history and the weights")
+    command.add_argument("--epochs", type=int, default=epochs)
+    command.add_argument("--input-size", type=int, help="pixels, a multiple of 32; else the recipe's")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument(
+        "--start", type=Path, help="weights to go on from, of whatever network: with their card, or as published"
+    )
+    command.add_argument("--encoder-weights", type=Path, help="state dict to start the encoder from")
+    command.add_argument("--training-data", default=TRAINING_DATA, help="for the card: what the radiographs are")
+    command.add_argument("--licence", default=LICENCE, help="for the card: what may be done with the weights")
+
+
+def add_recipe(command: argparse.ArgumentParser) -> None:
+    """What the embedded default's recipes leave open."""
+    command.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
+    command.add_argument("--encoder", default=ENCODER)
+
+
+def asked_run(options: argparse.Namespace, input_size: int) -> Run:
+    """What ``add_run`` read; ``input_size`` stands where none was given."""
+    return Run(
+        out=options.out,
+        epochs=options.epochs,
+        input_size=options.input_size or input_size,
+        seed=options.seed,
+        device=torch.device(options.device),
+        start=options.start,
+        encoder_weights=options.encoder_weights,
+        origin=Origin(options.training_data, options.licence),
+    )
+
+
+def load_stage(options: argparse.Namespace, role: Role) -> Stage:
+    """The stage that ``add_weights`` read."""
+    return Stage.load(getattr(options, role), role=role, device=options.device)

@@ -1,0 +1,22 @@
+"""What a site's radiographs are held against: the distribution of their measures over the training radiographs."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from models.checkpoints import read_card
+from models.drift import DISEASE_MEASURES, LUNG_MEASURES, reference
+from models.pack import Case
+from models.workflow import Workflow
+
+
+def record_reference(workflow: Workflow, cases: Iterable[Case], lungs: Path, disease: Path) -> None:
+    """Writes the distributions over ``cases`` into the cards beside both weights.
+
+    Raises:
+        CheckpointError: there is no card.
+    """
+    found = reference(workflow.analyse(case.pixels).measures for case in cases)
+    for weights, measures in ((lungs, LUNG_MEASURES), (disease, DISEASE_MEASURES)):
+        kept = {name: found[name] for name in measures if name in found}
+        card = read_card(weights).model_copy(update={"reference": kept})
+        weights.with_suffix(".json").write_text(card.to_json(), encoding="utf-8")

