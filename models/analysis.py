@@ -1,6 +1,7 @@
 """A radiograph on its way through the workflow, and what is said of it in the end."""
 
 from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -9,6 +10,28 @@ from models.lungs import LungPair, MaskView
 from models.pixels import Mask, Pixels
 from models.placement import Masks
 from models.severity import ZONES
+from models.uncertainty import Spread
+
+Polarity: TypeAlias = Literal["as_is", "auto"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a radiograph.
+
+    Attributes:
+        threshold: a share strictly over it counts; None takes the workflow's.
+        polarity: ``auto`` inverts a picture that is found inverted, ``as_is`` only flags it.
+        uncertainty: how far shares and score could be off is wanted as well.
+    """
+
+    threshold: float | None = None
+    polarity: Polarity = "as_is"
+    uncertainty: bool = False
+
+
+PLAIN: Final = Question()
+"""Nothing out of the ordinary."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +49,7 @@ class Analysis:
         flags: codes of ``models.quality``.
         masks: in the radiograph's own pixels; made when first asked for, not by two threads at once.
         measures: of ``models.drift``, of the radiograph as it came.
+        spread: how far shares and score could be off; None where that was not asked for.
     """
 
     score: int | None
@@ -37,6 +61,12 @@ class Analysis:
     flags: tuple[str, ...]
     masks: Masks
     measures: Measures = field(default_factory=dict)
+    spread: Spread | None = None
+
+    @property
+    def score_range(self) -> tuple[int, int] | None:
+        """Least and most score; None where that was not asked for, or is not known."""
+        return self.spread.scores if self.spread else None
 
     @property
     def lungs(self) -> Mask:

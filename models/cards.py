@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from models.drift import EDGES
 from models.networks import canonical_architecture, check_encoder, display_name
+from models.uncertainty import SpreadRule
 
 Role: TypeAlias = Literal["lungs", "disease"]
 CropPixels: TypeAlias = Literal["picture", "radiograph"]
@@ -38,6 +39,7 @@ class ModelCard(BaseModel):
             None: the usual one.
         crop_pixels: of a disease card, what stage II's crop is cut from: ``picture``, stage I's small one, as
             published, or ``radiograph``, its own pixels.
+        spread: of a disease card, how wide the intervals of shares and scores are; None: not measured.
         training_data: what it was fitted on.
         metrics: name -> figure, as measured when it was made.
         reference: how ``models.drift``'s measures are distributed over the radiographs that a site's are held
@@ -61,6 +63,7 @@ class ModelCard(BaseModel):
     threshold: float | None = Field(default=None, ge=0, le=1)
     min_lung_area: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     crop_pixels: CropPixels = "picture"
+    spread: SpreadRule | None = None
     training_data: str = ""
     metrics: dict[str, Any] = Field(default_factory=dict)
     reference: dict[str, tuple[_Share, ...]] = Field(default_factory=dict)
@@ -84,6 +87,8 @@ class ModelCard(BaseModel):
             raise ValueError("min_lung_area belongs to a lungs card")
         if self.role == "lungs" and self.crop_pixels != "picture":
             raise ValueError("crop_pixels belongs to a disease card")
+        if self.role == "lungs" and self.spread is not None:
+            raise ValueError("spread belongs to a disease card")
         if self.role == "lungs" and self.threshold is not None:
             raise ValueError("threshold belongs to a disease card")
         return self

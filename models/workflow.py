@@ -1,13 +1,14 @@
 """The two stages in order: a radiograph in, an ``Analysis`` out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, TypeAlias, get_args
 
 import cv2
 import numpy as np
 
 from models import drift, quality
-from models.analysis import Analysis, Cropped, Prepared
+from models.analysis import PLAIN, Analysis, Cropped, Polarity, Prepared, Question
 from models.cropping import own_crop
 from models.lungs import (
     Box,
@@ -22,9 +23,9 @@ from models.pixels import Mask, Pixels, ProbabilityMap
 from models.placement import PlacedMasks, Placement
 from models.severity import diseased_share, severity_score, threshold_margin, zone_shares
 from models.stage import Stage
+from models.uncertainty import Spread, SpreadRule, spread
 
 Crop: TypeAlias = Literal["single_crop", "crop", "no_crop"]
-Polarity: TypeAlias = Literal["as_is", "auto"]
 
 DEFAULT_THRESHOLD = 0.31
 """The published optimum of MA-Net, the paper's best stage II."""
@@ -83,15 +84,20 @@ class Workflow:
         own_limit = lungs.card.min_lung_area if lungs.card else None
         self.min_lung_area = own_limit if own_limit is not None else min_component_area(lungs.input_size)
 
-    def analyse(self, pixels: Pixels, threshold: float | None = None) -> Analysis:
+    def analyse(self, pixels: Pixels, threshold: float | None = None, uncertainty: bool = False) -> Analysis:
         """One radiograph, uint8 [H, W] or [H, W, 3] (RGB; read as gray).
+
+        Args:
+            uncertainty: how far shares and score could be off is wanted as well.
 
         Raises:
             ValueError: another shape or dtype.
         """
-        return self.analyse_batch([pixels], threshold)[0]
+        return self.analyse_batch([pixels], threshold, uncertainty)[0]
 
-    def analyse_batch(self, radiographs: Sequence[Pixels], threshold: float | None = None) -> list[Analysis]:
+    def analyse_batch(
+        self, radiographs: Sequence[Pixels], threshold: float | None = None, uncertainty: bool = False
+    ) -> list[Analysis]:
         """Several radiographs of any sizes, each stage run once over all of them."""
         if not radiographs:
             return []
@@ -100,7 +106,8 @@ class Workflow:
         cropped = [self.crop_lungs(item, lung_map) for item, lung_map in zip(prepared, maps, strict=True)]
         maps, labels = self.disease.run([self.disease.prepare(item.image) for item in cropped])
         found = [None] * len(cropped) if labels is None else [float(label) for label in labels]
-        return [self.conclude(*item, threshold) for item in zip(cropped, maps, found, strict=True)]
+        question = Question(threshold, uncertainty=uncertainty)
+        return [self.conclude(*item, question) for item in zip(cropped, maps, found, strict=True)]
 
     def prepare(self, pixels: Pixels, flags: Sequence[str] = (), polarity: Polarity = "as_is") -> Prepared:
         """The radiograph at stage I's input size: 8-bit, bilinear (OpenCV).
@@ -165,19 +172,20 @@ class Workflow:
         inverted = self.chest_rule is not None and quality.INVERTED_POLARITY in flags and not prepared.corrected
         return inverted or not quality.REFUSING.isdisjoint(flags)
 
-    def conclude(
-        self, cropped: Cropped, disease_map: ProbabilityMap, label: float | None, threshold: float | None = None
-    ) -> Analysis:
-        """Shares, score and masks from stage II's map float32 [h, w] and its label.
+    @property
+    def spread_rule(self) -> SpreadRule | None:
+        """How wide intervals are; None where that was not measured for stage II's weights."""
+        return self.disease.card.spread if self.disease.card else None
 
-        Args:
-            threshold: for this radiograph; None takes the workflow's.
-        """
-        threshold = self.threshold if threshold is None else threshold
-        disease = cv2.resize(disease_map, (GRID, GRID), interpolation=cv2.INTER_LINEAR) > 0.5
+    def conclude(
+        self, cropped: Cropped, disease_map: ProbabilityMap, label: float | None, question: Question = PLAIN
+    ) -> Analysis:
+        """Shares, score and masks from stage II's map float32 [h, w] and its label."""
+        threshold = self.threshold if question.threshold is None else question.threshold
+        probabilities = np.asarray(cv2.resize(disease_map, (GRID, GRID), interpolation=cv2.INTER_LINEAR), np.float32)
         if label is not None and np.rint(label) == 0:
-            disease = np.zeros_like(disease)
-        pair = cropped.pair
+            probabilities = np.zeros_like(probabilities)
+        pair, disease = cropped.pair, probabilities > 0.5
         shares = zone_shares(pair, disease)
         margin = None if cropped.refused else threshold_margin(shares, threshold)
         lungs = cropped.lungs if self.two_lung_rule == "reference" else pair.mask(cropped.lungs.shape)
@@ -192,8 +200,15 @@ class Workflow:
             disease_probability=label,
             flags=cropped.flags + quality.margin_flags(margin),
             masks=PlacedMasks(placement, pair, lungs if self.two_lung_rule == "reference" else None, disease),
+            spread=self._spread(cropped, probabilities, threshold) if question.uncertainty else None,
             measures=cropped.measures if diseased is None else {**cropped.measures, "diseased_share": diseased},
         )
+
+    def _spread(self, cropped: Cropped, probabilities: ProbabilityMap, threshold: float) -> Spread | None:
+        if self.spread_rule is None:
+            return None
+        found = spread(cropped.pair, probabilities, self.spread_rule, threshold)
+        return replace(found, scores=None) if cropped.refused else found
 
 
 def _as_gray(pixels: Pixels) -> Pixels:

@@ -9,13 +9,13 @@ from typing import TypeVar
 from app.batching.device import DeviceThread, Launch, Observe
 from app.batching.queues import Answer, StageName, StageQueues, Task
 from app.timing import Stopwatch
-from models.analysis import Analysis, Cropped
+from models.analysis import Analysis, Cropped, Question
 from models.analysis import Prepared as Radiograph
 from models.cpu import available_cpus
 from models.pixels import Pixels
 from models.transfer import Prepared
 from models.waiting import ShortWaits
-from models.workflow import Polarity, Workflow
+from models.workflow import Workflow
 
 _Result = TypeVar("_Result")
 
@@ -50,16 +50,15 @@ class Batcher:
         self,
         read: Callable[[], tuple[Pixels, tuple[str, ...]]],
         finish: Callable[[Analysis], _Result],
-        threshold: float | None,
+        question: Question,
         clock: Stopwatch,
-        polarity: Polarity = "as_is",
     ) -> _Result:
         """One radiograph through both stages; cancelling it drops it when its next batch forms.
 
         Args:
             read: in the pool, gives the radiograph, uint8 [H, W], and the flags that come with it.
             finish: in the pool, makes of the analysis what is returned.
-            polarity: see ``Workflow.prepare``.
+            question: what is asked of the radiograph.
 
         Raises:
             DeviceLost: the device failed for good.
@@ -71,7 +70,7 @@ class Batcher:
         def before() -> Radiograph:
             pixels, flags = read()
             with clock.measure("prepare"):
-                return workflow.prepare(pixels, flags, polarity)
+                return workflow.prepare(pixels, flags, question.polarity)
 
         def between() -> tuple[Cropped, Prepared]:
             with clock.measure("between"):
@@ -80,7 +79,7 @@ class Batcher:
 
         def after() -> _Result:
             with clock.measure("score"):
-                analysis = workflow.conclude(cropped, disease.map, disease.label, threshold)
+                analysis = workflow.conclude(cropped, disease.map, disease.label, question)
             return finish(analysis)
 
         self._under_way += 1

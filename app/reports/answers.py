@@ -63,6 +63,7 @@ def _fields(finding: Finding) -> dict[str, Any]:
         "zones": report.report_zones(analysis),
         "diseased_share": report.rounded(analysis.diseased_share),
         "disease_probability": report.rounded(analysis.disease_probability),
+        "uncertainty": report.report_uncertainty(analysis),
         "quality": report.report_quality(analysis),
         "image": report.report_image(radiograph),
         "models": finding.models,

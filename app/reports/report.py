@@ -31,13 +31,13 @@ _PLACES = 4
 
 def report_zones(analysis: Analysis) -> list[schema.Zone]:
     """The six zones by the patient's side, upper first."""
-    shares = analysis.by_zone
-    return [
-        schema.Zone(zone=zone, share=None, affected=None)
-        if isnan(shares[zone])
-        else schema.Zone(zone=zone, share=round(shares[zone], _PLACES), affected=shares[zone] > analysis.threshold)
-        for zone in _ZONES
-    ]
+    return [_report_zone(analysis, zone) for zone in _ZONES]
+
+
+def report_uncertainty(analysis: Analysis) -> schema.Uncertainty | None:
+    """The range of the score, where it was asked for."""
+    found = analysis.spread
+    return None if found is None else schema.Uncertainty(score_range=found.scores, coverage=found.coverage)
 
 
 def report_models(workflow: Workflow, service: str) -> schema.Models:
@@ -84,6 +84,18 @@ def report_masks(analysis: Analysis, with_contours: bool) -> schema.Masks:
 def rounded(value: float | None) -> float | None:
     """To the places that mean something."""
     return None if value is None else round(value, _PLACES)
+
+
+def _report_zone(analysis: Analysis, zone: schema.ZoneName) -> schema.Zone:
+    share = analysis.by_zone[zone]
+    if isnan(share):
+        return schema.Zone(zone=zone, share=None, affected=None)
+    interval = None
+    if analysis.spread is not None:
+        least, most = analysis.spread.shares[ZONES.index(zone)]
+        interval = round(least, _PLACES), round(most, _PLACES)
+    affected = share > analysis.threshold
+    return schema.Zone(zone=zone, share=round(share, _PLACES), affected=affected, interval=interval)
 
 
 def _report_picture(picture: NDArray[np.uint8], format: PictureFormat) -> schema.Picture:

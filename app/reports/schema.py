@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 NOTICE: Final = "Research use only. Not a medical device."
 
 ZoneName = Literal["right_upper", "right_middle", "right_lower", "left_upper", "left_middle", "left_lower"]
+Score = Annotated[int, Field(ge=0, le=6)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -20,6 +21,9 @@ class Zone(_Frozen):
     zone: ZoneName
     share: Share | None = Field(description="diseased share of the zone; null where its lung was not found")
     affected: bool | None = Field(description="share strictly over the threshold")
+    interval: tuple[Share, Share] | None = Field(
+        None, description="least and most that the share could be; only with uncertainty=true, as `uncertainty`"
+    )
 
 
 class Quality(_Frozen):
@@ -41,6 +45,15 @@ class Dicom(_Frozen):
     pixel_spacing: tuple[float, float] | None = Field(description="millimetres between rows and between columns")
     photometric_interpretation: str | None
     transfer_syntax: str = Field(description="its UID")
+
+
+class Uncertainty(_Frozen):
+    """How far the score could be off."""
+
+    score_range: tuple[Score, Score] | None = Field(description="least and most; null without a score")
+    coverage: float = Field(
+        gt=0, le=1, description="how often the range held the readers' consensus where this was measured"
+    )
 
 
 class Image(_Frozen):
@@ -118,13 +131,16 @@ class ScoreReport(_Frozen):
     """Severity of one radiograph."""
 
     request_id: str
-    score: int | None = Field(ge=0, le=6, description="affected zones; null where the radiograph cannot be scored")
+    score: Score | None = Field(description="affected zones; null where the radiograph cannot be scored")
     max_score: Literal[6] = 6
     threshold: Share
     margin: Share | None = Field(description="smallest distance of a share to the threshold; null without a score")
     zones: list[Zone] = Field(min_length=6, max_length=6)
     diseased_share: Share | None = Field(description="diseased area over lung area; null where no lung was found")
     disease_probability: Share | None = Field(description="of the classification head; null without one")
+    uncertainty: Uncertainty | None = Field(
+        None, description="only with uncertainty=true; null where it was not measured for these weights"
+    )
     quality: Quality
     image: Image
     models: Models

@@ -14,6 +14,7 @@ from app.reports.dicom import DICOM, check_reportable, segmentation_dicom
 from app.reports.overlay import PictureFormat
 from app.routes.answering import BINARY, BODY, PROBLEM_RESPONSES, AnalysisQuery, answer
 from app.routes.negotiation import choose_media_type
+from models.analysis import Question
 
 JSON, PNG = "application/json", "image/png"
 
@@ -23,6 +24,12 @@ class ScoreQuery(AnalysisQuery):
 
     overlay: bool = Field(True, description="draw the overlay")
     overlay_format: PictureFormat = Field("jpeg", description="how it is encoded")
+    uncertainty: bool = Field(False, description="add an interval to each share and a range to the score")
+
+    @property
+    def question(self) -> Question:
+        """What the workflow is asked."""
+        return Question(self.threshold, self.polarity, self.uncertainty)
 
     @property
     def drawn(self) -> PictureFormat | None:

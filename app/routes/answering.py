@@ -22,9 +22,8 @@ from app.reports.report import report_models
 from app.request_id import request_id
 from app.service import VERSION, Service
 from app.timing import Stopwatch
-from models.analysis import Analysis
+from models.analysis import Analysis, Polarity, Question
 from models.pixels import Pixels
-from models.workflow import Polarity
 
 BINARY: Final = {"type": "string", "format": "binary"}
 BODY: Final = {
@@ -70,6 +69,11 @@ class AnalysisQuery(BaseModel):
         None, ge=0, le=1, description="a zone counts when its diseased share is over it; empty: the card's"
     )
     polarity: Polarity = Field("as_is", description="auto: a radiograph that is found inverted is inverted back")
+
+    @property
+    def question(self) -> Question:
+        """What the workflow is asked."""
+        return Question(self.threshold, self.polarity)
 
 
 async def answer(
@@ -139,7 +143,7 @@ async def _analyse_and_render(
         finding = Finding(request_id(request.scope), radiograph, analysis, models, overlay, clock)
         return finding, render(finding)
 
-    return await service.batcher.analyse(read, finish, query.threshold, clock, query.polarity)
+    return await service.batcher.analyse(read, finish, query.question, clock)
 
 
 def _record(service: Service, request: Request, finding: Finding) -> None:

@@ -76,7 +76,7 @@ function showFlags(codes) {
   );
 }
 
-function showZone({ zone, share, affected }, { threshold, quality }) {
+function showZone({ zone, share, affected, interval }, { threshold, quality }) {
   const cell = document.querySelector(`[data-zone="${zone}"]`);
   cell.classList.toggle("affected", Boolean(affected) && quality.scorable);
   if (share === null) {
@@ -89,18 +89,28 @@ function showZone({ zone, share, affected }, { threshold, quality }) {
   const judged = affected ? "affected" : "not affected";
   cell.replaceChildren(
     element("span", { class: "share" }, percent(share)),
+    ...(interval ? [element("span", { class: "interval" }, interval.map(percent).join(" to "))] : []),
     element("span", { class: "judged" }, quality.scorable ? judged : "not judged"),
     bar,
   );
 }
 
-function facts({ diseased_share, threshold, margin, disease_probability }) {
+function facts({ diseased_share, threshold, margin, disease_probability, uncertainty }) {
   return [
+    ["Score, range", range(uncertainty)],
     ["Diseased share of both lungs", diseased_share === null ? "unknown" : percent(diseased_share)],
     ["A zone is affected over", percent(threshold)],
     ["Nearest zone to that", margin === null ? null : `${(margin * 100).toFixed(1)} points away`],
     ["Probability of disease", disease_probability === null ? null : percent(disease_probability)],
   ];
+}
+
+/** Least and most that the score could be; null where that is not known. */
+function range(uncertainty) {
+  if (!uncertainty?.score_range) return null;
+  const [least, most] = uncertainty.score_range;
+  const scores = least === most ? `${least}` : `${least} to ${most}`;
+  return `${scores}; where measured, such a range held the readers’ score in ${percent(uncertainty.coverage)}`;
 }
 
 function models({ lungs, disease, service }) {

@@ -14,6 +14,7 @@ export function address({ threshold, polarity }) {
   url.searchParams.set("radiograph", "true");
   url.searchParams.set("contours", "true");
   url.searchParams.set("overlay", "false");
+  url.searchParams.set("uncertainty", "true");
   if (threshold !== "") url.searchParams.set("threshold", threshold);
   if (polarity !== "as_is") url.searchParams.set("polarity", polarity);
   return url;

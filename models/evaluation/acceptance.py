@@ -10,6 +10,7 @@ import numpy as np
 
 from models.evaluation.agreement import Agreement, Estimate, agreement, mean_estimate
 from models.evaluation.bars import SYSTEMS
+from models.evaluation.ranges import Ranges, ranged
 from models.evaluation.results import Result, evaluate
 from models.evaluation.subjects import Subject
 from models.evaluation.tables import markdown
@@ -76,6 +77,7 @@ class Acceptance:
         severity: agreement of score and consensus by group.
         systems: on the COVID-19 radiographs, of what published systems said of the same ones.
         readers: of the second reader with the first, on COVID-19 radiographs both read.
+        ranges: of scores, on the COVID-19 radiographs.
         lungs, disease: None without drawn masks.
         brixia: None without Brixia scores.
         by_brixia, by_masks: calibration of the shares.
@@ -89,6 +91,7 @@ class Acceptance:
     severity: Mapping[str, Agreement]
     systems: Mapping[str, Agreement]
     readers: Agreement
+    ranges: Ranges
     lungs: Overlap | None
     disease: Overlap | None
     brixia: BrixiaAgreement | None
@@ -136,6 +139,7 @@ def accept(subject: Subject, cases: Sequence[Case], split: str, resamples: int, 
         severity={name: one for name, one in severity.items() if one.count},
         systems=_systems(covid, resamples, seed),
         readers=agreement([pair[1] for pair in pairs], [pair[0] for pair in pairs], resamples, seed),
+        ranges=Ranges.of(ranged(covid)),
         lungs=_overlap([one.lung_dice for one in results if one.lung_dice is not None], resamples, seed),
         disease=_overlap([one.disease_dice for one in results if one.disease_dice is not None], resamples, seed),
         brixia=brixia_agreement(results, resamples, seed),
@@ -161,6 +165,9 @@ def summary(found: Acceptance) -> str:
     lines = [(f"severity MAE, {name}", str(one.count), one.mae.text(3)) for name, one in found.severity.items()]
     if found.readers.count:
         lines.append(("two readers' disagreement, COVID-19", str(found.readers.count), found.readers.mae.text(3)))
+    if found.ranges.count:
+        held = ("range of scores holds the consensus, COVID-19", str(found.ranges.count), f"{found.ranges.held:.3f}")
+        lines.append(held)
     for name, overlap in (("lungs", found.lungs), ("disease", found.disease)):
         if overlap is not None:
             lines.append((f"{name}, mean Dice", str(overlap.count), overlap.mean.text(3)))

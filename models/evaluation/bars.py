@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from models.evaluation.ranges import Ranges, ranged
 from models.evaluation.results import Result, brixia_correlation, mean_absolute_error
 from models.evaluation.tables import markdown
 
@@ -55,6 +56,7 @@ def figures(results: Sequence[Result]) -> list[Figure]:
         _severity("severity MAE, normals", normal, 0.05),
         _severity("severity MAE, adult normals", adult, None),
         Figure("people", "readers' disagreement, COVID-19", *_disagreement(covid)),
+        *_range_figures(Ranges.of(ranged(covid))),
         Figure("disease", "zone share against Brixia, rank correlation", *brixia_correlation(results)),
         Figure("lungs", "share of radiographs scored", float(scored), len(results), 0.97),
     ]
@@ -104,6 +106,15 @@ def _severity(name: str, results: Sequence[Result], limit: float | None) -> Figu
     return Figure(
         "disease", name, mean_absolute_error(results), len(results), limit, lower_is_better=True, others=others
     )
+
+
+def _range_figures(found: Ranges) -> list[Figure]:
+    if not found.count:
+        return []
+    return [
+        Figure("disease", "range of scores holds the readers' score, COVID-19", found.held, found.count),
+        Figure("disease", "range of scores, mean width, COVID-19", found.width, found.count),
+    ]
 
 
 def _disagreement(results: Sequence[Result]) -> tuple[float, int]:

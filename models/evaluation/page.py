@@ -8,6 +8,7 @@ from models.evaluation.acceptance import Acceptance, Overlap, score_counts
 from models.evaluation.agreement import Agreement
 from models.evaluation.document import definitions, document, paragraph, picture, plot, section, table, verdict
 from models.evaluation.pictures import draw
+from models.evaluation.ranges import Ranges
 from models.evaluation.results import Result
 from models.evaluation.subjects import Subject
 from models.evaluation.zones import AFFECTED_FROM, Bin, BrixiaAgreement
@@ -69,8 +70,20 @@ def _severity(found: Acceptance) -> str:
         "Severity, score against the readers' consensus",
         paragraph("Where the consensus is a half point, a whole-number score is off by 0.5 at least."),
         table(("group", *_AGREEMENT), rows),
+        *_ranges(found.ranges),
         *drawings,
     )
+
+
+def _ranges(found: Ranges) -> list[str]:
+    if not found.count:
+        return []
+    text = (
+        f"On {found.count} COVID-19 radiographs the range of scores holds the consensus, rounded either way, in "
+        f"{found.held:.0%}; it is {found.width:.1f} wide on average. Where it is at most one wide the score is off by "
+        f"{_number(found.narrow_error)}, where it is wider by {_number(found.wide_error)}."
+    )
+    return [paragraph(text)]
 
 
 def _masks(found: Acceptance) -> str:

@@ -28,6 +28,9 @@ class Analysed(Protocol):
     def flags(self) -> tuple[str, ...]: ...
 
     @property
+    def score_range(self) -> tuple[int, int] | None: ...
+
+    @property
     def lungs(self) -> Mask: ...
 
     @property
@@ -42,6 +45,7 @@ class Result:
         shares: in the reference's order; NaN where a lung was not found.
         lung_dice, disease_dice: against the drawn masks; None where there is none.
         threshold: over which a share counted.
+        score_range: least and most score; None where it was not measured, or without a score.
     """
 
     case: Case
@@ -51,6 +55,7 @@ class Result:
     disease_dice: float | None
     threshold: float = nan
     flags: tuple[str, ...] = ()
+    score_range: tuple[int, int] | None = None
 
 
 def judge(case: Case, analysis: Analysed) -> Result:
@@ -63,6 +68,7 @@ def judge(case: Case, analysis: Analysed) -> Result:
         disease_dice=dice(analysis.disease, case.disease) if case.has_disease and case.disease.any() else None,
         threshold=analysis.threshold,
         flags=analysis.flags,
+        score_range=analysis.score_range,
     )
 
 

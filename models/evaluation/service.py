@@ -40,6 +40,7 @@ class Answer:
     flags: tuple[str, ...]
     lungs: Mask
     disease: Mask
+    score_range: tuple[int, int] | None = None
 
 
 class Service:
@@ -87,7 +88,9 @@ class Service:
         Raises:
             ServiceError: no answer, or none that is understood; a busy service is asked again, as it says itself.
         """
-        query = {"overlay": "false"} if self.threshold is None else {"overlay": "false", "threshold": self.threshold}
+        query = {"overlay": "false", "uncertainty": "true"}
+        if self.threshold is not None:
+            query["threshold"] = f"{self.threshold:g}"
         status, said = self._ask(f"/segment?{urllib.parse.urlencode(query)}", case.file.read_bytes())
         if status in (401, 404, 405) or status >= 500:
             raise ServiceError(f"{self.url} answered {status} to {case.id}: {said.get('code')}")
@@ -103,6 +106,7 @@ class Service:
                 flags=tuple(said["quality"]["flags"]),
                 lungs=_mask(said["masks"]["lungs"]),
                 disease=_mask(said["masks"]["disease"]),
+                score_range=_score_range(said["uncertainty"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ServiceError(f"an answer to {case.id} cannot be understood: {error!r}") from error
@@ -139,6 +143,13 @@ def _send(request: urllib.request.Request) -> tuple[int, bytes, float]:
             return error.code, error.read(), float(asked) if asked.isdigit() else 1.0
     except (urllib.error.URLError, OSError) as error:
         raise ServiceError(f"{request.full_url.partition('?')[0]} does not answer: {error}") from error
+
+
+def _score_range(uncertainty: dict[str, Any] | None) -> tuple[int, int] | None:
+    if uncertainty is None or uncertainty["score_range"] is None:
+        return None
+    least, most = uncertainty["score_range"]
+    return int(least), int(most)
 
 
 def _mask(picture: Mapping[str, str]) -> Mask:

@@ -31,7 +31,7 @@ class Subject:
             "Stage II": _describe(workflow.disease),
             "Threshold": f"{workflow.threshold:g}",
         }
-        return cls(description, lambda case: workflow.analyse(case.pixels))
+        return cls(description, lambda case: workflow.analyse(case.pixels, uncertainty=True))
 
 
 def _describe(stage: Stage) -> str:

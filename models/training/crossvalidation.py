@@ -22,7 +22,9 @@ from models.workflow import Workflow
 
 logger = logging.getLogger(__name__)
 
-SHIFTS = tuple(step / 4 for step in range(-2, 11))
+SHIFTS = tuple(step / 4 for step in range(-14, 23))
+"""Those at which held-out radiographs are judged: ``CHOSEN_FROM`` and three to either side, for intervals."""
+CHOSEN_FROM = tuple(step / 4 for step in range(-2, 11))
 THRESHOLDS = tuple(step / 100 for step in range(5, 71))
 
 
@@ -33,11 +35,13 @@ class HeldOut:
     Attributes:
         shares: six zone shares a shift, the reference's order; NaN for a lung that was not found.
         dice: of the disease mask, a shift; empty without a drawn mask.
+        fold: its number.
     """
 
     case: Case
     shares: tuple[tuple[float, ...], ...]
     dice: tuple[float, ...]
+    fold: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,14 @@ def hold_out(
             kept.write_text(json.dumps({case.id: _shifted(workflow, case) for case in judged}), encoding="utf-8")
             logger.info("fold %d: %d radiographs held out", number, len(judged))
         figures = json.loads(kept.read_text(encoding="utf-8"))
-        found += [HeldOut(case, *_as_tuples(figures[case.id])) for case in judged]
+        found += [HeldOut(case, *_as_tuples(figures[case.id]), number) for case in judged]
     return found
 
 
 def choose(held_out: Sequence[HeldOut]) -> Choice:
     """The shift and threshold of least ``Choice.cost``."""
-    choices = [_at_threshold(held_out, index, threshold) for index in range(len(SHIFTS)) for threshold in THRESHOLDS]
+    places = [SHIFTS.index(shift) for shift in CHOSEN_FROM]
+    choices = [_at_threshold(held_out, place, threshold) for place in places for threshold in THRESHOLDS]
     return min(choices, key=lambda choice: choice.cost)
 
 

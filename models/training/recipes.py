@@ -15,6 +15,7 @@ from models.stage import Stage
 from models.training.crossvalidation import Choice
 from models.training.disease import DiseaseBatches, disease_loss
 from models.training.fitting import Schedule
+from models.training.intervals import SpreadChoice
 from models.training.lungs import LungBatches, lung_loss
 from models.training.runs import Begun, Run, Triple, begin, finish
 
@@ -58,8 +59,12 @@ def fit_disease(
     return finish("disease", run, begun, batches, disease_loss, schedule, threshold=threshold, crop_pixels=source)
 
 
-def calibrate_disease(weights: Path, out: Path, choice: Choice) -> Path:
-    """Adds the chosen shift to the logits of fitted stage II weights and writes the threshold into their card."""
+def calibrate_disease(weights: Path, out: Path, choice: Choice, intervals: SpreadChoice | None = None) -> Path:
+    """Adds the chosen shift to the logits of fitted stage II weights and writes the threshold into their card.
+
+    Args:
+        intervals: for the card as well.
+    """
     network, card = load_checkpoint(weights, "disease")
     head = cast("nn.Sequential", network.get_submodule("segmentation_head"))
     last = cast("nn.Conv2d", head[0])
@@ -69,7 +74,8 @@ def calibrate_disease(weights: Path, out: Path, choice: Choice) -> Path:
     calibrated = card.model_copy(
         update={
             "threshold": choice.threshold,
-            "metrics": {**card.metrics, "cross_validation": held_out},
+            "metrics": {**card.metrics, "cross_validation": held_out, **_interval_figures(intervals)},
+            "spread": None if intervals is None else intervals.rule,
             "notes": f"{card.notes} Logits shifted by {choice.shift:+g}, chosen with the threshold by "
             "cross-validation.",
         }
@@ -95,6 +101,13 @@ def average(role: Role, first: Path, second: Path, share: float, out: Path) -> P
     notes = f"{card.notes} Averaged with weights that went on from these, share {share:g}."
     save_checkpoint(out, network, card.model_copy(update={"notes": notes}))
     return out
+
+
+def _interval_figures(intervals: SpreadChoice | None) -> dict[str, dict[str, float]]:
+    if intervals is None:
+        return {}
+    figures = {name: round(value, 4) for name, value in asdict(intervals).items() if name != "rule"}
+    return {"intervals": figures}
 
 
 def _begin(role: Role, run: Run, encoder: str) -> Begun:

@@ -123,6 +123,24 @@ def test_threshold_and_overlay_format(server: Server, phantom_png: bytes) -> Non
     assert server.client.post("/score?threshold=1&overlay=false", content=phantom_png).json()["score"] == 0
 
 
+def test_uncertainty_comes_where_it_is_asked_for(server: Server, phantom_png: bytes) -> None:
+    plain, asked = (
+        server.client.post(f"/score?overlay=false&threshold=0.3&uncertainty={wanted}", content=phantom_png).json()
+        for wanted in ("false", "true")
+    )
+    assert plain["uncertainty"] is None
+    assert [zone.pop("interval") for zone in plain["zones"]] == [None] * 6
+    intervals = [zone.pop("interval") for zone in asked["zones"]]
+    assert all(least <= zone["share"] <= most for zone, (least, most) in zip(asked["zones"], intervals, strict=True))
+    low, high = asked["uncertainty"]["score_range"]
+    assert low == sum(least > 0.3 for least, _ in intervals)
+    assert high == sum(most > 0.3 for _, most in intervals)
+    assert low <= asked["score"] == plain["score"] <= high
+    card = server.client.get("/models").json()["disease"]["card"]
+    assert asked["uncertainty"]["coverage"] == card["spread"]["coverage"]
+    assert_same_answer(asked, {**plain, "uncertainty": asked["uncertainty"]})
+
+
 def test_no_lungs_is_no_score(server: Server) -> None:
     answer = server.client.post("/score", content=png(np.full((300, 300), 90, np.uint8)))
     report = ScoreReport.model_validate(answer.json())

@@ -17,9 +17,8 @@ from app.reports.dicom.secondary_capture import write_capture
 from app.reports.dicom.segmentation import write_segmentation
 from app.reports.dicom.structured_report import write_report
 from app.reports.overlay import draw_overlay, write_heading
-from models.analysis import Analysis
+from models.analysis import Analysis, Polarity
 from models.severity import ZONES
-from models.workflow import Polarity
 
 DICOM: Final = "application/dicom"
 

@@ -22,8 +22,10 @@ from models.training.commands.arguments import (
     load_stage,
 )
 from models.training.crossvalidation import Choice, choose, hold_out
+from models.training.intervals import COVERAGE, SpreadChoice, choose_spread
 from models.training.recipes import average, calibrate_disease, fit_disease, fit_lungs
 from models.training.runs import Run
+from models.uncertainty import SpreadRule
 
 INPUT_SIZE = 320
 
@@ -40,6 +42,7 @@ def add(commands: Commands) -> None:
         commands, "crossvalidate", "fit stage II by folds of patients and choose the operating point", _crossvalidate
     )
     cross.add_argument("--folds", type=int, default=3)
+    cross.add_argument("--coverage", type=float, default=COVERAGE, help="of the range of scores, on COVID-19")
     for command in (disease, cross):
         add_pack(command)
         add_run(command, 12)
@@ -91,15 +94,19 @@ def _crossvalidate(options: argparse.Namespace) -> int:
         return _fit_disease(options, inside, lungs, training)
 
     run.out.mkdir(parents=True, exist_ok=True)
-    choice = choose(hold_out(Pack(options.data).split("all"), lungs, fit_fold, options.folds, run.out))
-    text = json.dumps(asdict(choice), indent=2)
+    held_out = hold_out(Pack(options.data).split("all"), lungs, fit_fold, options.folds, run.out)
+    choice = choose(held_out)
+    intervals = choose_spread(held_out, choice, options.coverage)
+    found = {"choice": asdict(choice), "intervals": {**asdict(intervals), "rule": intervals.rule.model_dump()}}
+    text = json.dumps(found, indent=2)
     (run.out / "choice.json").write_text(f"{text}\n", encoding="utf-8")
     return _say(text)
 
 
 def _calibrate(options: argparse.Namespace) -> int:
-    choice = Choice(**json.loads(options.choice.read_text(encoding="utf-8")))
-    return _say(calibrate_disease(options.weights, options.out, choice))
+    found = json.loads(options.choice.read_text(encoding="utf-8"))
+    intervals = SpreadChoice(**{**found["intervals"], "rule": SpreadRule(**found["intervals"]["rule"])})
+    return _say(calibrate_disease(options.weights, options.out, Choice(**found["choice"]), intervals))
 
 
 def _mean(options: argparse.Namespace) -> int:

@@ -37,7 +37,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     workflow = _workflow(options, options.threshold)
     pack = Pack(options.data)
     cases = pack.split(options.split)
-    results = evaluation.evaluate(lambda case: workflow.analyse(case.pixels), cases)
+    results = evaluation.evaluate(lambda case: workflow.analyse(case.pixels, uncertainty=True), cases)
     lines = evaluation.figures(results)
     if options.record:
         _record(options, lines)

@@ -11,6 +11,7 @@ from typing import get_args
 import torch
 
 from models import quality
+from models.analysis import Polarity
 from models.checkpoints import CheckpointError
 from models.pack import Pack, PackError
 from models.quality.rule import RULE_FILE
@@ -28,7 +29,7 @@ from models.training.doubts.samples import (
     pictures_of,
 )
 from models.weights import default_weights
-from models.workflow import Polarity, Workflow
+from models.workflow import Workflow
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

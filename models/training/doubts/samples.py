@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import cv2
 import numpy as np
 
-from models.analysis import Cropped
+from models.analysis import Cropped, Polarity
 from models.pack import Case
 from models.pixels import Pixels
 from models.quality import ROTATED
@@ -16,7 +16,7 @@ from models.quality.codes import NOT_CHEST, NOT_FRONTAL
 from models.quality.features import Numbers, shrink
 from models.training.doubts.alterations import INVERSION, PARTS, TURNS, exposed
 from models.training.doubts.drawings import DRAWN_KINDS, draw_other
-from models.workflow import Polarity, Workflow
+from models.workflow import Workflow
 
 Named: TypeAlias = tuple[str, str, Pixels]
 """Kind, name (pictures of one name come from one radiograph or seed), and the picture uint8 [H, W]."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from app.batching import Answer, Batcher, DeviceLost, QueuesClosed, StageName, StageQueues, Task
 from app.timing import Stopwatch
-from models.analysis import Analysis
+from models.analysis import PLAIN, Analysis
 from models.stage import Launched, Maps, Stage
 from models.transfer import Prepared
 from models.waiting import ShortWaits
@@ -81,7 +81,7 @@ class Rig:
 
     def request(self, seed: int = 0) -> asyncio.Task[Analysis]:
         pixels = radiograph(SIZE, SIZE, seed)
-        analysis = self.batcher.analyse(lambda: (pixels, ()), lambda analysis: analysis, None, Stopwatch())
+        analysis = self.batcher.analyse(lambda: (pixels, ()), lambda analysis: analysis, PLAIN, Stopwatch())
         return asyncio.ensure_future(analysis)
 
     async def entered(self, stage: GatedStage) -> None:
@@ -129,7 +129,7 @@ def poisoned(batch: Sequence[Prepared]) -> None:
 def poison_request(rig: Rig) -> asyncio.Task[Analysis]:
     pixels = radiograph(SIZE, SIZE)
     pixels[:] = POISON
-    analysis = rig.batcher.analyse(lambda: (pixels, ()), lambda analysis: analysis, None, Stopwatch())
+    analysis = rig.batcher.analyse(lambda: (pixels, ()), lambda analysis: analysis, PLAIN, Stopwatch())
     return asyncio.ensure_future(analysis)
 
 

@@ -69,17 +69,19 @@ def violations(viewer: Viewer) -> list[str]:
 def test_a_chosen_file_is_scored_as_the_api_scores_it(viewer: Viewer, server: Server, phantom: Path) -> None:
     viewer.choose(phantom)
     viewer.wait("done")
-    answer = server.client.post("/score?overlay=false", content=PHANTOM.read_bytes()).json()
+    answer = server.client.post("/score?overlay=false&uncertainty=true", content=PHANTOM.read_bytes()).json()
     assert viewer["score"].text == str(answer["score"])
     for zone in answer["zones"]:
         cell = viewer.driver.find_element("css selector", f"[data-zone={zone['zone']}]").text
         assert cell.startswith(f"{100 * zone['share']:.1f}\u202f%")
+        assert " to ".join(f"{100 * end:.1f}\u202f%" for end in zone["interval"]) in cell
         assert ("not affected" in cell) is not zone["affected"]
     assert f"{answer['score']} of 6" in viewer["picture"].get_attribute("aria-label")
     viewer.script("document.querySelectorAll('details').forEach((details) => (details.open = true))")
     logged = [line for line in server.log_lines() if line.get("request_id") == viewer["request-id"].text]
     assert [line["score"] for line in logged] == [answer["score"]]
     assert answer["image"]["sha256"] in viewer["origin"].text
+    assert f"{100 * answer['uncertainty']['coverage']:.1f}\u202f%" in viewer["facts"].text
     assert viewer["timings"].text.count("ms") == 10
     assert answer["models"]["disease"]["architecture"] in viewer["models"].text
 

@@ -27,7 +27,8 @@ def _expert(case: Case) -> Answer:
     if case.id == "p000":
         return Answer(None, (nan,) * 6, nan, ("single_lung",), lungs, disease)
     score = 0 if case.is_normal else 3
-    return Answer(score, SHARES[case.label], 0.3, ("borderline",) if score else (), lungs, disease)
+    flags, scores = (("borderline",), (2, 4)) if score else ((), (0, 0))
+    return Answer(score, SHARES[case.label], 0.3, flags, lungs, disease, scores)
 
 
 EXPERT = Subject({"Who": "an <expert>"}, _expert)
@@ -75,6 +76,8 @@ def test_figures_of_a_made_up_pack(pack: Pack) -> None:
     assert found.severity["normals"].mae.value == 0
     assert found.readers.mae.value == pytest.approx(1)
     assert found.systems["BS-Net"].mae.value == pytest.approx(1)
+    assert (found.ranges.count, found.ranges.held, found.ranges.width) == (7, 1, 2)
+    assert (found.ranges.wide_error, isnan(found.ranges.narrow_error)) == (1, True)
     assert found.lungs is not None and found.lungs.mean.value == 1
     assert found.disease is not None and (found.disease.count, found.disease.mean.value) == (4, 1)
     assert found.flags == {"single_lung": 1, "borderline": 7}
@@ -98,6 +101,7 @@ def test_the_report_is_one_file_that_fetches_nothing(pack: Pack) -> None:
     assert sum(source.startswith("data:image/jpeg;base64,") for source in read.sources) == 3
     assert "Research use only. Not a medical device." in text
     assert "an &lt;expert&gt;" in text
+    assert "On 7 COVID-19 radiographs the range of scores holds the consensus, rounded either way, in 100%" in text
     for title in ("Severity", "Masks", "Zone by zone", "Calibration", "Subgroups", "Quality flags", "Worst cases"):
         assert f"<h2>{title}" in text
     assert page.render(found, EXPERT, worst=3) == text, "the same figures, the same file"

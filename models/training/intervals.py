@@ -1,0 +1,93 @@
+"""How wide the intervals of shares and scores have to be, chosen on held-out radiographs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from models.evaluation.ranges import Ranged, Ranges
+from models.severity import severity_score
+from models.training.crossvalidation import SHIFTS, Choice, HeldOut
+from models.uncertainty import SpreadRule
+
+COVERAGE = 0.9
+_STEPS = tuple(step / 4 for step in range(1, 13))
+
+
+@dataclass(frozen=True)
+class SpreadChoice:
+    """The chosen intervals and how they fare on radiographs that had no part in the choice.
+
+    Attributes:
+        rule: for the card; its coverage is ``covered``.
+        covered: share of scored COVID-19 radiographs whose range holds the readers' consensus, rounded either way, the
+            rule being chosen on the other folds.
+        covered_normals: the same of normals.
+        width: mean of most less least score on these COVID-19 radiographs.
+        narrow_error, wide_error: mean absolute error of the score where the range is at most one wide, and where it is
+            wider.
+    """
+
+    rule: SpreadRule
+    covered: float
+    covered_normals: float
+    width: float
+    narrow_error: float
+    wide_error: float
+
+
+def choose_spread(held_out: Sequence[HeldOut], choice: Choice, coverage: float = COVERAGE) -> SpreadChoice:
+    """The narrowest rule that covers ``coverage`` of the COVID-19 radiographs.
+
+    Its own figures come from rules that were chosen in the same way without the fold that they are judged on.
+
+    Raises:
+        ValueError: no rule within the shifts that were tried covers as many.
+    """
+    covid = [item for item in held_out if item.case.is_scored_covid and _is_known(item)]
+    normals = [item for item in held_out if item.case.is_normal and _is_known(item)]
+    judged: list[Ranged] = []
+    judged_normals: list[Ranged] = []
+    for fold in sorted({item.fold for item in covid}):
+        rule = _narrowest([item for item in covid if item.fold != fold], choice, coverage)
+        judged += [_judge(item, choice, *rule) for item in covid if item.fold == fold]
+        judged_normals += [_judge(item, choice, *rule) for item in normals if item.fold == fold]
+    low, high = _narrowest(covid, choice, coverage)
+    found = Ranges.of(judged)
+    return SpreadChoice(
+        rule=SpreadRule(low=low, high=high, coverage=round(found.held, 3)),
+        covered=found.held,
+        covered_normals=Ranges.of(judged_normals).held,
+        width=found.width,
+        narrow_error=found.narrow_error,
+        wide_error=found.wide_error,
+    )
+
+
+def _narrowest(items: Sequence[HeldOut], choice: Choice, coverage: float) -> tuple[float, float]:
+    fit: list[tuple[float, float, float, float]] = []
+    for low, high in product(_STEPS, _STEPS):
+        found = Ranges.of([_judge(item, choice, low, high) for item in items])
+        if found.held >= coverage:
+            # Of two that are as narrow in scores, the one that is narrower in shares.
+            fit.append((found.width, low + high, low, high))
+    if not fit:
+        raise ValueError(f"no interval of up to {_STEPS[-1]} covers {coverage:.0%} of {len(items)} radiographs")
+    _, _, low, high = min(fit)
+    return low, high
+
+
+def _judge(item: HeldOut, choice: Choice, low: float, high: float) -> Ranged:
+    least, score, most = (
+        severity_score(item.shares[SHIFTS.index(choice.shift + change)], choice.threshold)
+        for change in (-low, 0.0, high)
+    )
+    consensus = item.case.score
+    if least is None or score is None or most is None or consensus is None:
+        raise ValueError(f"{item.case.id}: expected two lungs and a readers' score")
+    return Ranged(score, least, most, consensus)
+
+
+def _is_known(item: HeldOut) -> bool:
+    return not any(np.isnan(item.shares[0]))
