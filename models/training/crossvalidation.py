@@ -77,16 +77,20 @@ def hold_out(
     fit_fold: Callable[[int, Sequence[Case]], Path],
     folds: int,
     out: Path,
+    only: int | None = None,
 ) -> list[HeldOut]:
     """Every case with a score or a mask, judged by a stage II that saw no radiograph of its patient.
 
     Args:
         fit_fold: the fold's number and its training cases to the fitted weights.
         out: each fold's figures are kept here, so that a cut-off run goes on.
+        only: the fold to judge; None: all.
     """
     found: list[HeldOut] = []
     parts = patient_folds(cases, folds)
     for number, part in enumerate(parts):
+        if only not in (None, number):
+            continue
         judged = [case for case in part if case.score is not None or case.has_disease]
         kept = out / f"fold-{number}.json"
         if not kept.is_file():

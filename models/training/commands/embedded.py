@@ -42,6 +42,7 @@ def add(commands: Commands) -> None:
         commands, "crossvalidate", "fit stage II by folds of patients and choose the operating point", _crossvalidate
     )
     cross.add_argument("--folds", type=int, default=3)
+    cross.add_argument("--fold", type=int, help="fit and judge this one, from 0; a call without it then chooses")
     cross.add_argument("--coverage", type=float, default=COVERAGE, help="of the range of scores, on COVID-19")
     for command in (disease, cross):
         add_pack(command)
@@ -94,7 +95,9 @@ def _crossvalidate(options: argparse.Namespace) -> int:
         return _fit_disease(options, inside, lungs, training)
 
     run.out.mkdir(parents=True, exist_ok=True)
-    held_out = hold_out(Pack(options.data).split("all"), lungs, fit_fold, options.folds, run.out)
+    held_out = hold_out(Pack(options.data).split("all"), lungs, fit_fold, options.folds, run.out, options.fold)
+    if options.fold is not None:
+        return _say(f"fold {options.fold}: {len(held_out)} radiographs held out")
     choice = choose(held_out)
     intervals = choose_spread(held_out, choice, options.coverage)
     found = {"choice": asdict(choice), "intervals": {**asdict(intervals), "rule": intervals.rule.model_dump()}}

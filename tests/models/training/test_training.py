@@ -230,6 +230,9 @@ def test_each_fold_is_judged_by_a_model_that_did_not_see_it(pack: Pack, drawn_lu
     found = hold_out(pack.cases, drawn_lungs, fit_fold, 3, tmp_path)
     assert {item.case.id for item in found} == {case.id for case in pack.cases}
     assert found[0].shares[0] == (0.5,) * 6
+    alone = hold_out(pack.cases, drawn_lungs, fit_fold, 3, tmp_path, only=1)
+    assert {item.case.id for item in alone} == {case.id for case in patient_folds(pack.cases, 3)[1]}
+    assert {item.fold for item in alone} == {1}
 
 
 def test_crops_from_the_radiograph_show_the_same_as_those_from_stage_ones_picture(
