@@ -12,7 +12,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from app import environment as environment  # first: it is read while torch is loaded
-from app.logs import log_config
+from app.logs import SERVICE_LOGGER, log_config, log_event
 from app.main import create_app
 from app.protocol import BoundedProtocol
 from app.service import Service
@@ -54,6 +54,8 @@ def serve(settings: Settings, workflow: Workflow | None = None) -> int:
     """Runs the server; 0 after an ordered end, 3 when the networks failed to start or the device was lost."""
     logging.config.dictConfig(log_config(settings.log_level))
     _allow_descriptors()
+    if unknown := Settings.unknown(os.environ):
+        log_event(SERVICE_LOGGER, "unknown settings", logging.WARNING, variables=unknown)
 
     def end() -> None:
         server.should_exit = True

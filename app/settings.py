@@ -1,6 +1,7 @@
 """All settings of the service: environment variables with prefix ``CXR_``, or a ``.env`` file."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -14,10 +15,13 @@ Words: TypeAlias = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list in the environment."""
 
 
+_PREFIX = "CXR_"
+
+
 class Settings(BaseSettings):
     """One instance configures one process. See docs/operations.md for each setting's effect."""
 
-    model_config = SettingsConfigDict(env_prefix="CXR_", env_file=".env", extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_file=".env", extra="ignore", env_ignore_empty=True)
 
     device: str = Field("auto", description="auto | cpu | cuda | cuda:N; cuda without a GPU fails at start")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
@@ -88,6 +92,12 @@ class Settings(BaseSettings):
     @property
     def max_upload_bytes(self) -> int:
         return int(self.max_upload_mb * MEBIBYTE)
+
+    @classmethod
+    def unknown(cls, variables: Iterable[str]) -> list[str]:
+        """Those of the environment's names that look like a setting and are none, in order: misspelt, most likely."""
+        known = {_PREFIX + name.upper() for name in cls.model_fields}
+        return sorted(name for name in variables if name.upper().startswith(_PREFIX) and name.upper() not in known)
 
     def public(self) -> dict[str, object]:
         """All settings for the log; of keys their number."""

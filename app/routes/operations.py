@@ -49,6 +49,7 @@ def _may_answer(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     return {problem.status: {"model": ProblemReport, "description": problem.title} for problem in problems}
 
 
+@health.head("/health/live", include_in_schema=False)
 @health.get("/health/live", responses=_may_answer(Internal))
 async def live(request: Request) -> Health:
     """Whether the process works at all; answers while the networks load."""
@@ -58,6 +59,7 @@ async def live(request: Request) -> Health:
     return Health(status="live")
 
 
+@health.head("/health/ready", include_in_schema=False)
 @health.get("/health/ready", responses=_may_answer(NotReady))
 async def ready(request: Request) -> Health:
     """Whether radiographs are taken: both stages loaded, run once and self-tested, and not draining."""

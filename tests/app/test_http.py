@@ -205,6 +205,9 @@ def test_a_request_id_is_taken_or_made(server: Server, phantom_png: bytes) -> No
 def test_health_models_and_metrics(server: Server, phantom_png: bytes) -> None:
     assert server.client.get("/health/live").json() == {"status": "live"}
     assert server.client.get("/health/ready").json() == {"status": "ready"}
+    for probe in ("live", "ready"):
+        answer = server.client.head(f"/health/{probe}")
+        assert (answer.status_code, answer.content) == (200, b"")
     loaded = server.client.get("/models").json()
     assert loaded["lungs"]["card"]["role"] == "lungs"
     assert loaded["disease"]["card"]["threshold"] == loaded["threshold"]

@@ -18,6 +18,11 @@ def test_the_environment_is_read_with_its_prefix(monkeypatch: pytest.MonkeyPatch
     assert settings.log_level == "DEBUG"
 
 
+def test_what_looks_like_a_setting_and_is_none_is_found() -> None:
+    given = ["CXR_DEVICE", "cxr_port", "CXR_OPERATION_KEYS", "CXR_LOGLEVEL", "PATH", "XCXR_DEVICE"]
+    assert Settings.unknown(given) == ["CXR_LOGLEVEL", "CXR_OPERATION_KEYS"]
+
+
 def test_an_empty_value_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read(monkeypatch, CXR_THRESHOLD="", CXR_LUNGS_WEIGHTS="", CXR_API_KEYS="")
     assert settings.threshold is None

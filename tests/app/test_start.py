@@ -36,6 +36,13 @@ def test_a_bad_setting_is_named_on_one_line(tmp_path: Path, settings: dict[str, 
     assert named in log
 
 
+def test_a_misspelt_setting_is_named_without_its_value(tmp_path: Path) -> None:
+    _, log = ended(tmp_path, CXR_OPERATION_KEYS="hunter2", CXR_LUNGS_WEIGHTS=str(tmp_path / "none"))
+    (warned,) = [json.loads(line) for line in log.splitlines() if "unknown settings" in line]
+    assert warned["variables"] == ["CXR_OPERATION_KEYS"]
+    assert "hunter2" not in log
+
+
 def test_weights_that_are_none_end_the_process_with_one_line(tmp_path: Path) -> None:
     weights = tmp_path / "Unet_resnet18_imagenet_240821_1957" / "weights.pth"
     weights.parent.mkdir()
