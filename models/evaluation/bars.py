@@ -51,10 +51,10 @@ def figures(results: Sequence[Result]) -> list[Figure]:
     return [
         Figure("lungs", "lungs, mean Dice", _mean(lungs), len(lungs), 0.96),
         Figure("lungs", "lungs, 5th percentile of Dice", _percentile(lungs, 5), len(lungs), 0.93),
-        Figure("disease", "disease, mean Dice", _mean(disease), len(disease), 0.60),
+        Figure("disease", "disease, mean Dice", _mean(disease), len(disease), 0.68),
         _severity("severity MAE, COVID-19", covid, 0.80),
-        _severity("severity MAE, normals", normal, 0.05),
-        _severity("severity MAE, adult normals", adult, None),
+        _severity("severity MAE, normals", normal, 0.03),
+        _severity("severity MAE, adult normals", adult, 0.25),
         Figure("people", "readers' disagreement, COVID-19", *_disagreement(covid)),
         *_range_figures(Ranges.of(ranged(covid))),
         Figure("disease", "zone share against Brixia, rank correlation", *brixia_correlation(results)),
@@ -73,9 +73,7 @@ def cross_validated(metrics: Mapping[str, Any], adults: int) -> list[Figure]:
     if kept is None:
         return []
     return [
-        Figure(
-            "disease", "severity MAE, COVID-19, cross-validated", kept["covid"], kept["scored"], lower_is_better=True
-        ),
+        Figure("disease", "severity MAE, COVID-19, cross-validated", kept["covid"], kept["scored"], 0.849, True),
         Figure("disease", "severity MAE, adult normals, cross-validated", kept["adults"], adults, 0.5, True),
         Figure("disease", "disease, mean Dice, cross-validated", kept["dice"], kept["masked"]),
     ]
@@ -86,7 +84,7 @@ def table(lines: Sequence[Figure]) -> str:
     header = ["figure", "n", "embedded default", *SYSTEMS.values(), "bar", ""]
     rows = []
     for line in lines:
-        bar = "" if line.limit is None else f"{'≤' if line.lower_is_better else '≥'} {line.limit:.2f}"
+        bar = "" if line.limit is None else f"{'≤' if line.lower_is_better else '≥'} {line.limit:.4g}"
         verdict = "" if line.limit is None else "met" if line.met else "MISSED"
         others = [f"{line.others[name]:.3f}" if name in line.others else "" for name in SYSTEMS]
         rows.append([line.name, str(line.count), f"{line.value:.3f}", *others, bar, verdict])

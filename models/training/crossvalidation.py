@@ -26,6 +26,8 @@ SHIFTS = tuple(step / 4 for step in range(-14, 23))
 """Those at which held-out radiographs are judged: ``CHOSEN_FROM`` and three to either side, for intervals."""
 CHOSEN_FROM = tuple(step / 4 for step in range(-2, 11))
 THRESHOLDS = tuple(step / 100 for step in range(5, 71))
+ADULTS_LIMIT = 0.5
+"""Most severity error of adult normals: they are too few for ``Choice.cost`` to notice, and patients are adults."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,10 @@ def hold_out(
 
 
 def choose(held_out: Sequence[HeldOut]) -> Choice:
-    """The shift and threshold of least ``Choice.cost``."""
+    """The shift and threshold of least ``Choice.cost`` among those within ``ADULTS_LIMIT``, or of all where none is."""
     places = [SHIFTS.index(shift) for shift in CHOSEN_FROM]
     choices = [_at_threshold(held_out, place, threshold) for place in places for threshold in THRESHOLDS]
-    return min(choices, key=lambda choice: choice.cost)
+    return min(choices, key=lambda choice: (choice.adults > ADULTS_LIMIT, choice.cost))
 
 
 def shift_logits(probabilities: ProbabilityMap, shift: float) -> ProbabilityMap:

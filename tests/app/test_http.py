@@ -118,7 +118,9 @@ def test_accept_png_gives_the_overlay_itself(server: Server, phantom_png: bytes)
 def test_threshold_and_overlay_format(server: Server, phantom_png: bytes) -> None:
     answer = server.client.post("/score?threshold=0&overlay_format=webp", content=phantom_png).json()
     assert answer["threshold"] == 0
-    assert answer["score"] == sum(zone["share"] > 0 for zone in answer["zones"])
+    # A share is rounded in the answer, not where it is judged: some pixels of a zone may show as 0.
+    assert answer["score"] == sum(zone["affected"] for zone in answer["zones"])
+    assert all(zone["affected"] for zone in answer["zones"] if zone["share"] > 0)
     assert answer["overlay"]["media_type"] == "image/webp"
     assert server.client.post("/score?threshold=1&overlay=false", content=phantom_png).json()["score"] == 0
 

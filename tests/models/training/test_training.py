@@ -155,6 +155,19 @@ def test_the_operating_point_is_where_held_out_figures_are_best(pack: Pack) -> N
     assert choice.scored == sum(case.is_scored_covid for case in pack.cases)
 
 
+def test_adult_normals_have_a_limit_of_their_own(pack: Pack) -> None:
+    """A low threshold is right for forty patients and wrong for one adult normal; a high one the other way round."""
+    covid = replace(next(case for case in pack.cases if case.is_scored_covid), score=1.0)
+    adult = next(case for case in pack.cases if case.is_adult_normal)
+    patients = [HeldOut(covid, ((0.4, *(0.0,) * 5),) * len(SHIFTS), ()) for _ in range(40)]
+    normals = [HeldOut(adult, ((0.45, *(0.0,) * 5),) * len(SHIFTS), ())]
+    children = [HeldOut(replace(adult, age_group="child"), ((0.0,) * 6,) * len(SHIFTS), ()) for _ in range(40)]
+    masked = [HeldOut(replace(adult, label=""), ((0.0,) * 6,) * len(SHIFTS), (0.5,) * len(SHIFTS))]
+    found = choose(patients + normals + children + masked)
+    assert found.threshold >= 0.45
+    assert (found.adults, found.covid) == (0, 1)
+
+
 @given(st.floats(0.001, 0.999), st.floats(-3, 3))
 def test_a_shift_is_added_to_the_logit(probability: float, shift: float) -> None:
     shifted = shift_logits(np.array([probability], np.float32), shift)[0]
