@@ -89,8 +89,8 @@ function showZone({ zone, share, affected, interval }, { threshold, quality }) {
   const judged = affected ? "affected" : "not affected";
   cell.replaceChildren(
     element("span", { class: "share" }, percent(share)),
-    ...(interval ? [element("span", { class: "interval" }, interval.map((end) => percent(end)).join(" to "))] : []),
     element("span", { class: "judged" }, quality.scorable ? judged : "not judged"),
+    ...(interval ? [element("span", { class: "interval" }, interval.map((end) => percent(end)).join(" to "))] : []),
     bar,
   );
 }
