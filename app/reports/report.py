@@ -31,7 +31,8 @@ _PLACES = 4
 
 def report_zones(analysis: Analysis) -> list[schema.Zone]:
     """The six zones by the patient's side, upper first."""
-    return [_report_zone(analysis, zone) for zone in _ZONES]
+    shares = analysis.by_zone
+    return [_report_zone(analysis, zone, shares[zone]) for zone in _ZONES]
 
 
 def report_uncertainty(analysis: Analysis) -> schema.Uncertainty | None:
@@ -86,8 +87,7 @@ def rounded(value: float | None) -> float | None:
     return None if value is None else round(value, _PLACES)
 
 
-def _report_zone(analysis: Analysis, zone: schema.ZoneName) -> schema.Zone:
-    share = analysis.by_zone[zone]
+def _report_zone(analysis: Analysis, zone: schema.ZoneName, share: float) -> schema.Zone:
     if isnan(share):
         return schema.Zone(zone=zone, share=None, affected=None)
     interval = None
