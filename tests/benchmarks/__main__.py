@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--servers", nargs="+", choices=SERVERS, default=list(SERVERS))
     parser.add_argument("--max-batch", type=int, default=default_batch_size(resolve_device("auto")))
     parser.add_argument("--steady-seconds", type=float, default=STEADY_SECONDS)
+    parser.add_argument("--embedded-clients", type=int, nargs="+", default=CLIENTS)
     parser.add_argument("--published-clients", type=int, nargs="+", default=COMPARED)
     parser.add_argument("--folder", type=Path, default=Path("build/bench"), help="earlier results there are added to")
     parser.add_argument("--render-only", action="store_true")
@@ -87,7 +88,7 @@ def _round(options: argparse.Namespace, results: Results, number: int) -> None:
                 for uploads, overlay in (("tiny", False), ("mixed", True)):
                     load = Load(server, uploads, 16, options.seconds / 2, overlay)
                     results.add("host", round=number, server=name, uploads=uploads, **load.run())
-    for kind, clients in (("embedded", CLIENTS), ("published", tuple(options.published_clients))):
+    for kind, clients in (("embedded", options.embedded_clients), ("published", options.published_clients)):
         if kind in options.sections:
             for name in _available(options.servers):
                 with running(name, kind, options.max_batch) as server:
