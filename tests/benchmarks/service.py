@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from app.__main__ import serve
@@ -47,7 +48,8 @@ def name_threads() -> None:
     Python does so itself from 3.14 on. OpenMP's threads, which it does not know, keep the process's name.
     """
     for thread in threading.enumerate():
-        Path(f"/proc/self/task/{thread.native_id}/comm").write_text(thread.name, encoding="utf-8")
+        with suppress(FileNotFoundError, ProcessLookupError):  # it may have ended just now
+            Path(f"/proc/self/task/{thread.native_id}/comm").write_text(thread.name, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
@@ -38,9 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     found, rates = [], []
     with running(OURS, options.workflow, default_batch_size(resolve_device("auto"))) as server:
-        # A load before the first that counts, so that every thread is there to be named.
+        # One load before, so that every thread is there to be named; one after, by whose end they are.
         Load(server, "mixed", options.clients, 1.0).run()
         server.process.send_signal(signal.SIGUSR1)
+        Load(server, "mixed", options.clients, 1.0).run()
         for _ in range(options.rounds):
             before = cpu_seconds(server.process)
             report = Load(server, "mixed", options.clients, options.seconds).run()
@@ -60,12 +62,10 @@ def cpu_seconds(process: psutil.Process) -> dict[str, float]:
     """CPU seconds so far, by kind of thread; together what the process has taken."""
     seconds = dict.fromkeys((*KINDS.values(), ENDED), 0.0)
     for thread in process.threads():
-        name = Path(f"/proc/{process.pid}/task/{thread.id}/comm")
-        try:
-            kind = _kind(name.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            continue
-        seconds[kind] += thread.user_time + thread.system_time
+        # A thread may end between being listed and being asked for its name.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            name = Path(f"/proc/{process.pid}/task/{thread.id}/comm").read_text(encoding="utf-8")
+            seconds[_kind(name)] += thread.user_time + thread.system_time
     times = process.cpu_times()
     seconds[ENDED] = times.user + times.system - sum(seconds.values())
     return seconds
