@@ -208,6 +208,9 @@ def refuses_connections(address: tuple[str, int]) -> bool:
         socket.create_connection(address, timeout=1).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        # It was in the listener's queue when that closed: the next one tells.
+        return False
     return False
 
 
