@@ -1,9 +1,9 @@
 """Convolution weights in the order that oneDNN computes in.
 
 torch keeps a convolution's weights in its own order and has oneDNN reorder them in each run, which for a lone
-radiograph costs about a tenth of the network's time. Reordered once they stay so, at the price of a second copy. Larger
-batches keep torch's own: which order is best depends on the batch. The operators are those that torch's own compiler
-calls when it freezes a network (``torch/_inductor/fx_passes/mkldnn_fusion.py``).
+radiograph costs up to a tenth of the network's time. Reordered once they stay so, at the price of a second copy. Larger
+batches keep torch's own: which order is best depends on the batch. The operators are those that torch's own passes put
+into a recorded network (``torch/csrc/jit/passes/mkldnn_rewrite.cpp``), so that it can be recorded (``models.tracing``).
 """
 
 from functools import partial
@@ -25,24 +25,24 @@ class PackedConvolution(nn.Module):
         shape: of an input to choose the order for.
         """
         super().__init__()
-        self._geometry = (
-            list(cast("tuple[int, ...]", convolution.padding)),
+        self.plain = convolution
+        bias = convolution.bias
+        self._packed = torch.ops.mkldnn_prepacked.conv2d_prepack(
+            convolution.weight.detach(),
+            None if bias is None else bias.detach(),
             list(convolution.stride),
+            list(cast("tuple[int, ...]", convolution.padding)),
             list(convolution.dilation),
             convolution.groups,
-        )
-        self.plain = convolution
-        self._weight: Tensor = torch.ops.mkldnn._reorder_convolution_weight(
-            convolution.weight.detach(), *self._geometry, list(shape)
+            list(shape),
+            "none",
         )
 
     def forward(self, images: Tensor) -> Tensor:
         if len(images) > 1:
             whole: Tensor = self.plain(images)
             return whole
-        answer: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            images, self._weight, self.plain.bias, *self._geometry, "none", [], ""
-        )
+        answer: Tensor = torch.ops.mkldnn_prepacked.conv2d_run(images, self._packed)
         return answer
 
 

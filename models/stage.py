@@ -18,6 +18,7 @@ from models.graphs import GraphedForward, GraphError, buckets
 from models.packing import pack_convolutions
 from models.pixels import Pixels, ProbabilityMap
 from models.precision import DTYPES, Precision, lower_precision
+from models.tracing import TracedForward, TraceError
 from models.transfer import CudaTransfer, HostTransfer, Prepared, Transfer, Trip
 
 logger = logging.getLogger("cxr.stage")
@@ -93,7 +94,9 @@ class Stage:
         self._scale = (1 / deviations).float().to(self.device)
         self._shift = (-means / deviations).float().to(self.device)
         self._transfer: Transfer = CudaTransfer(self.device) if self.device.type == "cuda" else HostTransfer()
-        self._graphed = GraphedForward(self._forward)
+        # Layer by layer, unless it is recorded (on a CPU) or captured (on a GPU).
+        self._traced = TracedForward(self._forward)
+        self._graphed = GraphedForward(self._traced)
         self._launching = threading.Lock()
 
     @classmethod
@@ -143,15 +146,29 @@ class Stage:
         """Makes every later batch as fast as the next: on a GPU captures the network at each bucket.
 
         A network that cannot be captured runs uncaptured. On a CPU weights are packed for lone radiographs, in
-        place: the network can be neither copied nor fitted afterwards.
+        place: the network can be neither copied nor fitted afterwards; and a network with a card is recorded.
 
         Returns:
             The largest batch that the device's memory holds.
         """
-        if self.device.type != "cuda":
-            if self.precision == "float32":
-                pack_convolutions(self.network, self.input_size)
-            return max_batch_size
+        if self.device.type == "cuda":
+            return self._capture(max_batch_size)
+        if self.precision == "float32":
+            pack_convolutions(self.network, self.input_size)
+            self._record()
+        return max_batch_size
+
+    def _record(self) -> None:
+        # Without a card it is somebody's own module, which may do more than arithmetic.
+        if self.card is None:
+            return
+        try:
+            self._traced.record(self.network, self.input_size)
+        except TraceError as error:
+            logger.warning("not recorded: %s", error)
+
+    def _capture(self, max_batch_size: int) -> int:
+        """The largest batch that the device's memory holds."""
         largest, sizes = max_batch_size, buckets(max_batch_size)
         with torch.inference_mode(), self._transfer.computing():
             for place in reversed(range(len(sizes))):

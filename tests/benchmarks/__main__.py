@@ -22,7 +22,7 @@ from tests.benchmarks.plot import draw
 from tests.benchmarks.servers import OURS, SERVERS, running
 from tests.benchmarks.tables import render
 
-SECTIONS = ("limit", "pipeline", "host", "embedded", "published", "steady")
+SECTIONS = ("limit", "pipeline", "host", "efficiency", "embedded", "published", "steady")
 CLIENTS = (1, 4, 16, 64)
 COMPARED = (1, 16, 64)
 LIMITS = {"embedded": (1, 2, 4, 8, 16), "published": (1, 4)}
@@ -89,6 +89,9 @@ def _round(options: argparse.Namespace, results: Results, number: int) -> None:
                 for uploads, overlay in (("tiny", False), ("mixed", True)):
                     load = Load(server, uploads, 16, options.seconds / 2, overlay)
                     results.add("host", round=number, server=name, uploads=uploads, **load.run())
+    if "efficiency" in options.sections and str(resolve_device("auto")) == "cpu":
+        for found in _python("tests.benchmarks.efficiency", "--json", "--rounds", "1"):
+            results.add("efficiency", round=number, **found)
     for kind, clients in (("embedded", options.embedded_clients), ("published", options.published_clients)):
         if kind in options.sections:
             for name in _available(options.servers):

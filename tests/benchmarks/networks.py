@@ -1,11 +1,13 @@
 """``python -m tests.benchmarks.networks``: the two networks alone: what a service around them cannot exceed.
 
-With ``--steps`` each batch is measured as the service runs it (batch normalisation folded, weights packed), without
-the packing, and as the checkpoint has it, in turn, so that a machine that changes its speed does so for all.
+With ``--steps`` each batch is measured as the service runs it (batch normalisation folded, weights packed, recorded),
+without packing and record, and as the checkpoint has it, in turn, so that a machine that changes its speed does so for
+all.
 """
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +15,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.cards import Role
 from models.checkpoints import load_checkpoint
@@ -50,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--give-back", action="store_true", help="leave the memory allocator as it is")
     parser.add_argument("--steps", action="store_true", help="compare with the networks as the checkpoint has them")
+    parser.add_argument("--on-demand", action="store_true", help="compute for as many seconds as standard input asks")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     limit_threads()
@@ -64,6 +68,9 @@ def report(options: argparse.Namespace) -> None:
     if options.steps:
         report_steps(options)
         return
+    if options.on_demand:
+        compute_on_demand(options)
+        return
     stages = stages_of(build_workflow(options.workflow), max(options.batches))
     limits = [measure({"": stages}, batch, options.rounds)[""] for batch in options.batches]
     if options.json:
@@ -74,16 +81,31 @@ def report(options: argparse.Namespace) -> None:
         print(f"| {limit.batch} | {limit.rate:.1f} | {limit.cpu_ms:.1f} |")
 
 
+def compute_on_demand(options: argparse.Namespace) -> None:
+    """For each line of standard input runs whole batches for so many seconds, and prints what that took."""
+    batch = options.batches[0]
+    stages = stages_of(build_workflow(options.workflow), batch)
+    pictures = _pictures(stages, batch)
+    for line in sys.stdin:
+        count, wall, cpu = 0, time.perf_counter(), time.process_time()
+        while time.perf_counter() < wall + float(line):
+            for stage in stages:
+                stage.run(pictures[stage.input_size])
+            count += batch
+        taken = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+        print(json.dumps({"radiographs": count, **taken}), flush=True)
+
+
 def report_steps(options: argparse.Namespace) -> None:
     """As the service runs the pair, and with fewer of the steps that lead there."""
     loaded = build_workflow(options.workflow)
     pairs = {
         "as the service": stages_of(build_workflow(options.workflow), max(options.batches)),
-        "not packed": [loaded.lungs, loaded.disease],
+        "neither packed nor recorded": [loaded.lungs, loaded.disease],
     }
     if options.workflow == "embedded":
         pairs["nor folded"] = unfolded(options.device)
-    print(f"| batch | {' | '.join(f'{name}, radiographs/s' for name in pairs)} | packing gains |")
+    print(f"| batch | {' | '.join(f'{name}, radiographs/s' for name in pairs)} | these gain |")
     print("|---" * (len(pairs) + 2) + "|")
     for batch in options.batches:
         rates = {name: limit.rate for name, limit in measure(pairs, batch, options.rounds).items()}
@@ -111,11 +133,7 @@ def unfolded(device_name: str) -> list[Stage]:
 
 def measure(pairs: Mapping[str, Sequence[Stage]], batch: int, rounds: int) -> dict[str, Limit]:
     """Medians over rounds in which each pair answers a batch in turn, after one round that does not count."""
-    rng = np.random.default_rng(0)
-    pictures = {
-        side: [rng.integers(0, 256, (side, side), dtype=np.uint8) for _ in range(batch)]
-        for side in {stage.input_size for both in pairs.values() for stage in both}
-    }
+    pictures = _pictures([stage for both in pairs.values() for stage in both], batch)
     walls: dict[str, list[float]] = {name: [] for name in pairs}
     cpus: dict[str, list[float]] = {name: [] for name in pairs}
     for _ in range(rounds + 1):
@@ -128,6 +146,13 @@ def measure(pairs: Mapping[str, Sequence[Stage]], batch: int, rounds: int) -> di
     return {
         name: Limit(batch, batch / median(walls[name][1:]), median(cpus[name][1:]) / batch * 1000) for name in pairs
     }
+
+
+def _pictures(stages: Sequence[Stage], batch: int) -> dict[int, list[NDArray[np.uint8]]]:
+    """A batch for each input size."""
+    rng = np.random.default_rng(0)
+    sides = {stage.input_size for stage in stages}
+    return {side: [rng.integers(0, 256, (side, side), dtype=np.uint8) for _ in range(batch)] for side in sides}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from tests.benchmarks.efficiency import table
 from tests.benchmarks.servers import OURS
 
 Rows = Sequence[Mapping[str, Any]]
@@ -57,7 +58,8 @@ def render(rows: Rows) -> tuple[str, bool]:
     """All tables, and whether every bar that was measured is met."""
     medians = Medians(rows)
     bars = [bar for find in (_efficiency, _peers, _host, _pipeline, _steady) for bar in find(medians)]
-    parts = [_machine(medians), _limits(medians), _hosts(medians)]
+    turns = medians.rows(section="efficiency")
+    parts = [_machine(medians), _limits(medians), _hosts(medians), _turns(turns)]
     parts += [_service(medians, kind) for kind in KINDS]
     parts += [_steadiness(medians), "## Bars\n\n| bar | found | |\n|---|---|---|\n" + "\n".join(map(str, bars))]
     return "\n\n".join(part for part in parts if part) + "\n", all(bar.met for bar in bars)
@@ -100,6 +102,10 @@ def _hosts(medians: Medians) -> str:
     return "## Free networks: the host's limit, 16 clients\n\n" + head + "\n".join(lines)
 
 
+def _turns(rows: Rows) -> str:
+    return f"## Of what the cores allow, with the embedded pair\n\n{table(rows)}" if rows else ""
+
+
 def _service(medians: Medians, kind: str) -> str:
     lines = []
     for clients in sorted(medians.values("clients", section=kind)):
@@ -128,29 +134,22 @@ def _steadiness(medians: Medians) -> str:
 
 
 def _efficiency(medians: Medians) -> Iterator[Bar]:
+    """On a CPU against what its cores allow, measured in turns; on a GPU against the networks' limit."""
+    for clients in medians.values("clients", section="efficiency"):
+        share = medians.of("efficiency", section="efficiency", clients=clients) or 0.0
+        yield Bar(f"share of cores ÷ CPU seconds of networks and host work, {clients} clients", share, EFFICIENCY)
     machine = medians.rows(section="machine")
-    host = medians.of("server_cpu_ms", section="host", server=OURS, uploads="mixed")
+    sizes = medians.values("batch", section="limit", kind="embedded")
+    if not machine or not sizes or str(machine[-1]["device"]) == "cpu":
+        return
     for clients in (16, 64):
         where = {"section": "embedded", "server": OURS, "clients": clients}
         rate, batch = medians.of("rate", **where), medians.of("mean_batch", **where)
-        sizes = medians.values("batch", section="limit", kind="embedded")
-        if rate is None or batch is None or not sizes or not machine:
+        if rate is None or batch is None:
             continue
-        nearest = min(sizes, key=lambda size: abs(size - (batch or 0)))
-        limit = {"section": "limit", "kind": "embedded", "batch": nearest}
-        if str(machine[-1]["device"]) != "cpu":
-            yield Bar(
-                f"share of the networks' limit at batch {nearest}, {clients} clients",
-                rate / (medians.of("rate", **limit) or 1),
-                EFFICIENCY,
-            )
-        elif host is not None:
-            need = (host + (medians.of("cpu_ms", **limit) or 0)) / 1000
-            yield Bar(
-                f"share of cores ÷ CPU seconds of networks and host work, {clients} clients",
-                rate * need / machine[-1]["cores"],
-                EFFICIENCY,
-            )
+        nearest = min(sizes, key=lambda size: abs(size - batch))
+        limit = medians.of("rate", section="limit", kind="embedded", batch=nearest) or 1
+        yield Bar(f"share of the networks' limit at batch {nearest}, {clients} clients", rate / limit, EFFICIENCY)
 
 
 def _peers(medians: Medians) -> Iterator[Bar]:
