@@ -46,8 +46,8 @@ class TracedForward:
         """
         one, two, three = (_pictures(count, input_size) for count in (1, 2, 3))
         lone, many = _trace(network, one), _trace(network, two)
-        # Other pictures than it was recorded with, and another number of them; twice, as the first runs optimise it.
-        for traced, images in ((lone, one.flip(3)), (many, three), (many, two.flip(3))) * 2:
+        # Other pictures than it was recorded with, and another number of them.
+        for traced, images in ((lone, one.flip(3)), (many, three)):
             if not _alike(traced, images, answers(network, images)):
                 raise TraceError(f"batch size {len(images)}: the recorded network answers otherwise")
         self._lone, self._many = lone, many

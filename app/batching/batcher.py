@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
 from app.batching.device import DeviceThread, Launch, Observe
-from app.batching.host import HostPool
 from app.batching.queues import Answer, StageName, StageQueues, Task
 from app.timing import Stopwatch
 from models.analysis import Analysis, Cropped, Question
@@ -41,10 +41,9 @@ class Batcher:
         self._workflow, self._queues = workflow, queues
         launches: dict[StageName, Launch] = {"lungs": workflow.lungs.launch, "disease": workflow.disease.launch}
         self._device = DeviceThread(queues, launches, on_lost, observe)
-        processors, shared = available_cpus(), workflow.lungs.device.type == "cpu"
-        self._host = HostPool(processors + 1, max(1, processors // 2) if shared else processors + 1)
+        self._host = ThreadPoolExecutor(available_cpus() + 1, thread_name_prefix="host")
         self._under_way = 0
-        self._short_waits = ShortWaits() if shared else None
+        self._short_waits = ShortWaits() if workflow.lungs.device.type == "cpu" else None
         self._device.start()
 
     async def analyse(
@@ -97,13 +96,13 @@ class Batcher:
         """Ends the threads once all that was queued is done; no analysis may be under way any more."""
         self._queues.close()
         self._device.join()
-        self._host.close()
+        self._host.shutdown()
 
     async def _run_host(self, function: Callable[[], _Result]) -> _Result:
         # A lone request's host work never runs beside a network.
         if self._short_waits is not None and self._under_way > 1:
             function = partial(_beside_networks, self._short_waits, function)
-        return await self._host.run(function)
+        return await asyncio.get_running_loop().run_in_executor(self._host, function)
 
     async def _run_stage(self, stage: StageName, image: Prepared, clock: Stopwatch) -> Answer:
         loop = asyncio.get_running_loop()
@@ -115,8 +114,7 @@ class Batcher:
         task = Task(stage, image, deliver)
         self._queues.put(task)
         try:
-            with self._host.networks_have_work():
-                answer = await future
+            answer = await future
         finally:
             # Whoever stops waiting gives up the place in the queue.
             task.abandoned = True
