@@ -12,11 +12,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import psutil
 
@@ -25,9 +25,10 @@ from models.device import default_batch_size, resolve_device
 from tests.benchmarks.servers import OURS, Server, running
 
 NETWORKS, HOST = "networks", "host"
+RECORDED, LAYERS = "", "layer by layer"
 HOST_CLIENTS = 16
 ASKING = 0.05
-"""Seconds in which a load asks again for what it was answered."""
+"""Seconds in which a load reads what it was answered and asks again."""
 ENDLESS = 86400.0
 """Seconds of a load that is ended from outside."""
 
@@ -60,7 +61,7 @@ class Turn:
 
 Run: TypeAlias = Callable[[float], Turn]
 """Goes on with its work for so many seconds."""
-Found: TypeAlias = dict[str, float]
+Found: TypeAlias = dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,27 +73,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--turns", type=int, default=12, help="of each in a round")
     parser.add_argument("--seconds", type=float, default=3.0, help="of a turn")
     parser.add_argument("--max-batch", type=int, default=default_batch_size(resolve_device("auto")))
+    parser.add_argument(
+        "--layer-by-layer", action="store_true", help="a service whose networks are not recorded as well"
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    with runners(options.workflow, options.max_batch, options.clients) as runs:
+    ways = (RECORDED, LAYERS) if options.layer_by_layer else (RECORDED,)
+    with runners(options.workflow, options.max_batch, options.clients, ways) as runs:
         rounds = [take_turns(runs, options.turns, options.seconds) for _ in range(options.rounds)]
-    rows = [row(turns, clients) for turns in rounds for clients in options.clients]
+    rows = [row(turns, clients, way) for turns in rounds for clients in options.clients for way in ways]
     print(json.dumps(rows) if options.json else table(rows))
     return 0
 
 
 @contextmanager
-def runners(workflow: str, batch: int, counts: Sequence[int]) -> Iterator[dict[str, Run]]:
-    """The two parts, and the service with each number of clients; all of them stopped."""
-    with (
-        networks(workflow, batch) as alone,
-        running(OURS, "free", batch) as free,
-        running(OURS, workflow, batch) as service,
-        loads(free, [HOST_CLIENTS]) as host_loads,
-        loads(service, counts) as service_loads,
-    ):
-        whole = {str(count): partial(work, service, load) for count, load in service_loads.items()}
-        yield {NETWORKS: alone, HOST: partial(work, free, host_loads[HOST_CLIENTS]), **whole}
+def runners(workflow: str, batch: int, counts: Sequence[int], ways: Sequence[str]) -> Iterator[dict[str, Run]]:
+    """The two parts, and the service with each number of clients; each in processes of its own, all stopped."""
+    with ExitStack() as stack:
+        runs: dict[str, Run] = {NETWORKS: stack.enter_context(networks(workflow, batch))}
+        free = stack.enter_context(running(OURS, "free", batch))
+        runs[HOST] = stack.enter_context(loaded(free, HOST_CLIENTS))
+        for way in ways:
+            options = ["--layer-by-layer"] if way == LAYERS else []
+            for count in counts:
+                service = stack.enter_context(running(OURS, workflow, batch, *options))
+                runs[_name(count, way)] = stack.enter_context(loaded(service, count))
+        yield runs
 
 
 def take_turns(runs: Mapping[str, Run], count: int, seconds: float) -> dict[str, Turn]:
@@ -104,11 +110,12 @@ def take_turns(runs: Mapping[str, Run], count: int, seconds: float) -> dict[str,
     return done
 
 
-def row(done: Mapping[str, Turn], clients: int) -> Found:
+def row(done: Mapping[str, Turn], clients: int, way: str = RECORDED) -> Found:
     """A round's figures with so many clients."""
-    service, need = done[str(clients)], done[NETWORKS].cpu_ms + done[HOST].cpu_ms
+    service, need = done[_name(clients, way)], done[NETWORKS].cpu_ms + done[HOST].cpu_ms
     return {
         "clients": clients,
+        "way": way,
         "rate": service.rate,
         "cpu_ms": service.cpu_ms,
         "networks_ms": done[NETWORKS].cpu_ms,
@@ -124,13 +131,19 @@ def table(rows: Sequence[Found]) -> str:
         "| clients | requests/s | CPU ms | networks alone | host work alone | cores busy | of what the cores allow |",
         "|---|---|---|---|---|---|---|",
     ]
-    for clients in dict.fromkeys(one["clients"] for one in rows):
-        mine = [one for one in rows if one["clients"] == clients]
+    for clients, way in dict.fromkeys((one["clients"], one["way"]) for one in rows):
+        mine = [one for one in rows if (one["clients"], one["way"]) == (clients, way)]
         names = ("rate", "cpu_ms", "networks_ms", "host_ms", "cores_busy")
         figures = " | ".join(f"{median(one[name] for one in mine):.2f}" for name in names)
         shares = sorted(one["efficiency"] for one in mine)
-        lines.append(f"| {clients} | {figures} | {median(shares):.3f} ({shares[0]:.3f} to {shares[-1]:.3f}) |")
+        lines.append(
+            f"| {_name(clients, way)} | {figures} | {median(shares):.3f} ({shares[0]:.3f} to {shares[-1]:.3f}) |"
+        )
     return "\n".join(lines)
+
+
+def _name(clients: int, way: str) -> str:
+    return f"{clients} {way}".rstrip()
 
 
 @contextmanager
@@ -153,49 +166,50 @@ def networks(workflow: str, batch: int) -> Iterator[Run]:
 
 
 @contextmanager
-def loads(server: Server, counts: Sequence[int]) -> Iterator[dict[int, psutil.Popen]]:
-    """A load for each number of clients, each stopped, like the server, once every client had two answers."""
-    found: dict[int, psutil.Popen] = {}
-    try:
-        for clients in counts:
-            command = [sys.executable, "-m", "tests.benchmarks.load", "--port", str(server.port)]
-            command += ["--path", server.paths[True], "--clients", str(clients), "--seconds", str(ENDLESS)]
-            wanted = server.batches()["sum"] + 4 * clients
-            found[clients] = psutil.Popen(command, stdout=subprocess.DEVNULL)
-            while server.batches()["sum"] < wanted:
+def loaded(server: Server, clients: int) -> Iterator[Run]:
+    """A load on a server, both stopped, once every client had two answers."""
+    command = [sys.executable, "-m", "tests.benchmarks.load", "--port", str(server.port)]
+    command += ["--path", server.paths[True], "--clients", str(clients), "--seconds", str(ENDLESS)]
+    with psutil.Popen(command, stdout=subprocess.DEVNULL) as load:
+        try:
+            # Each radiograph is in a batch of either stage.
+            while server.batches()["sum"] < 4 * clients:
+                _check(load)
                 time.sleep(0.1)
-            pause(server, found[clients])
+            _pause(server, load)
+            yield partial(_work, server, load)
+        finally:
             server.process.resume()
-        server.process.suspend()
-        yield found
-    finally:
-        server.process.resume()
-        for load in found.values():
             load.kill()
-            load.wait()
 
 
-def work(server: Server, load: psutil.Popen, seconds: float) -> Turn:
+def _work(server: Server, load: psutil.Popen, seconds: float) -> Turn:
     """Lets a load run on its server for a while; what is under way at its end goes on in the next turn."""
-    server.process.resume()
     load.resume()
+    time.sleep(ASKING)
+    server.process.resume()
     before, cpu, started = server.batches()["sum"], server.cpu_seconds(), time.monotonic()
     time.sleep(seconds)
-    # Each radiograph is in a batch of either stage.
     radiographs = (server.batches()["sum"] - before) / 2
     done = Turn(time.monotonic() - started, radiographs, server.cpu_seconds() - cpu)
-    pause(server, load)
+    _check(load)
+    _pause(server, load)
     return done
 
 
-def pause(server: Server, load: psutil.Popen) -> None:
+def _pause(server: Server, load: psutil.Popen) -> None:
     """Stops the server, then the load, by when this has asked again for all that it was answered.
 
-    A connection that nothing was asked on would have been silent for too long when the server goes on.
+    To the server, which does not know that it was stopped, a client that has not would have been silent for too long.
     """
     server.process.suspend()
     time.sleep(ASKING)
     load.suspend()
+
+
+def _check(load: psutil.Popen) -> None:
+    if load.poll() is not None:
+        raise RuntimeError(f"the load generator ended with {load.returncode}")
 
 
 if __name__ == "__main__":

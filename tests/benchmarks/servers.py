@@ -79,8 +79,11 @@ class Server:
 
 
 @contextmanager
-def running(name: str, workflow: str, max_batch: int) -> Iterator[Server]:
+def running(name: str, workflow: str, max_batch: int, *options: str) -> Iterator[Server]:
     """Starts a server of ``SERVERS``, waits until it is ready, and ends it with all that it started.
+
+    Args:
+        options: more of its command line.
 
     Raises:
         RuntimeError: it ended, or is not ready in time; with the last of its output.
@@ -88,6 +91,7 @@ def running(name: str, workflow: str, max_batch: int) -> Iterator[Server]:
     module = SERVERS[name]
     port = free_port()
     command = [sys.executable, "-m", module, "--port", str(port), "--workflow", workflow, "--max-batch", str(max_batch)]
+    command += options
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with log.open("wb") as output:

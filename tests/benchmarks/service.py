@@ -11,6 +11,7 @@ from pathlib import Path
 from app.__main__ import serve
 from app.settings import Settings
 from models.cpu import keep_freed_memory
+from models.tracing import TracedForward, TraceError
 from tests.benchmarks.peers.workflows import KINDS, build_workflow
 
 READY_PATH = "/health/ready"
@@ -25,7 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--workflow", choices=KINDS, default="embedded")
     parser.add_argument("--max-batch", type=int)
+    parser.add_argument("--layer-by-layer", action="store_true", help="networks are not recorded")
     options = parser.parse_args(arguments)
+    if options.layer_by_layer:
+        TracedForward.record = _refuse  # type: ignore[method-assign]
     signal.signal(signal.SIGUSR1, lambda *_: name_threads())
     settings = Settings(
         port=options.port,
@@ -40,6 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before any thread is there that would keep an arena of its own, as when the service loads what it runs.
     keep_freed_memory()
     return serve(settings, build_workflow(options.workflow))
+
+
+def _refuse(*_: object) -> None:
+    raise TraceError("as asked for")
 
 
 def name_threads() -> None:

@@ -58,8 +58,7 @@ def render(rows: Rows) -> tuple[str, bool]:
     """All tables, and whether every bar that was measured is met."""
     medians = Medians(rows)
     bars = [bar for find in (_efficiency, _peers, _host, _pipeline, _steady) for bar in find(medians)]
-    turns = medians.rows(section="efficiency")
-    parts = [_machine(medians), _limits(medians), _hosts(medians), _turns(turns)]
+    parts = [_machine(medians), _limits(medians), _hosts(medians), _turns(medians.rows(section="efficiency"))]
     parts += [_service(medians, kind) for kind in KINDS]
     parts += [_steadiness(medians), "## Bars\n\n| bar | found | |\n|---|---|---|\n" + "\n".join(map(str, bars))]
     return "\n\n".join(part for part in parts if part) + "\n", all(bar.met for bar in bars)
