@@ -56,7 +56,7 @@ def pack_convolutions(network: nn.Module, input_size: int) -> bool:
         Whether it was done. Where torch comes without oneDNN, or the network answers otherwise with packed weights,
         it is left as it was.
     """
-    if not torch._C._has_mkldnn or not any(map(_can_be_packed, network.modules())):
+    if not hasattr(torch.ops.mkldnn_prepacked, "conv2d_prepack") or not any(map(_can_be_packed, network.modules())):
         return False
     example = torch.rand(1, 3, input_size, input_size, generator=torch.Generator().manual_seed(0))
     example = example.to(memory_format=torch.channels_last)

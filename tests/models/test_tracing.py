@@ -24,8 +24,13 @@ def pictures(count: int, side: int = SIDE, seed: int = 9) -> Tensor:
     return images.to(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("encoder", ["resnet18", "tu-tf_efficientnet_lite0", "efficientnet-b0"])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(
+    ("architecture", "encoder"),
+    [
+        *((architecture, "tu-tf_efficientnet_lite0") for architecture in ARCHITECTURES),
+        *(("Linknet", encoder) for encoder in ("resnet18", "efficientnet-b0", "timm-regnetx_032")),
+    ],
+)
 def test_every_architecture_is_recorded_and_answers_the_same(architecture: str, encoder: str) -> None:
     torch.manual_seed(0)
     network = build_network(architecture, encoder, classification_head=True).eval()
