@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -91,10 +91,10 @@ def runners(workflow: str, batch: int, counts: Sequence[int], ways: Sequence[str
     """The two parts, and the service with each number of clients; each in processes of its own, all stopped."""
     with ExitStack() as stack:
         runs: dict[str, Run] = {NETWORKS: stack.enter_context(networks(workflow, batch))}
-        free = stack.enter_context(running(OURS, "free", batch))
+        free = stack.enter_context(running(OURS, "free", batch, "--patient"))
         runs[HOST] = stack.enter_context(loaded(free, HOST_CLIENTS))
         for way in ways:
-            options = ["--layer-by-layer"] if way == LAYERS else []
+            options = ["--patient", *["--layer-by-layer"] * (way == LAYERS)]
             for count in counts:
                 service = stack.enter_context(running(OURS, workflow, batch, *options))
                 runs[_name(count, way)] = stack.enter_context(loaded(service, count))
@@ -180,7 +180,8 @@ def loaded(server: Server, clients: int) -> Iterator[Run]:
             yield partial(_work, server, load)
         finally:
             server.process.resume()
-            load.kill()
+            with suppress(psutil.NoSuchProcess):
+                load.kill()
 
 
 def _work(server: Server, load: psutil.Popen, seconds: float) -> Turn:

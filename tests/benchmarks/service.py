@@ -7,8 +7,11 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from app import __main__ as main_module
 from app.__main__ import serve
+from app.protocol import BoundedProtocol
 from app.settings import Settings
 from models.cpu import keep_freed_memory
 from models.tracing import TracedForward, TraceError
@@ -26,10 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--workflow", choices=KINDS, default="embedded")
     parser.add_argument("--max-batch", type=int)
+    parser.add_argument("--patient", action="store_true", help="silent connections stay open")
     parser.add_argument("--layer-by-layer", action="store_true", help="networks are not recorded")
     options = parser.parse_args(arguments)
     if options.layer_by_layer:
         TracedForward.record = _refuse  # type: ignore[method-assign]
+    if options.patient:
+        main_module.BoundedProtocol = Patient  # type: ignore[misc]
     signal.signal(signal.SIGUSR1, lambda *_: name_threads())
     settings = Settings(
         port=options.port,
@@ -44,6 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before any thread is there that would keep an arena of its own, as when the service loads what it runs.
     keep_freed_memory()
     return serve(settings, build_workflow(options.workflow))
+
+
+class Patient(BoundedProtocol):
+    """For a server that is stopped now and then: by its clock, clients are silent for as long as that."""
+
+    head_seconds = stalled_seconds = linger_seconds = PATIENCE
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.timeout_keep_alive = int(PATIENCE)
 
 
 def _refuse(*_: object) -> None:
