@@ -90,7 +90,8 @@ def _round(options: argparse.Namespace, results: Results, number: int) -> None:
                     load = Load(server, uploads, 16, options.seconds / 2, overlay)
                     results.add("host", round=number, server=name, uploads=uploads, **load.run())
     if "efficiency" in options.sections and str(resolve_device("auto")) == "cpu":
-        for found in _python("tests.benchmarks.efficiency", "--json", "--rounds", "1"):
+        arguments = ("--json", "--rounds", "1", "--max-batch", str(options.max_batch))
+        for found in _python("tests.benchmarks.efficiency", *arguments):
             results.add("efficiency", round=number, **found)
     for kind, clients in (("embedded", options.embedded_clients), ("published", options.published_clients)):
         if kind in options.sections:
