@@ -1,6 +1,7 @@
 """What the lifespan owns: the workflow, its batcher, the permits, and whether radiographs are taken."""
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -98,6 +99,7 @@ class Service:
         await self.admission.idle()
         if self._loaded is not None:
             await asyncio.to_thread(self._loaded[1].close)
+        gc.unfreeze()
         log_event(SERVICE_LOGGER, "stopped")
 
     def check_ready(self) -> None:
@@ -134,6 +136,7 @@ class Service:
         wanted = self.settings.max_batch_size or default_batch_size(workflow.lungs.device)
         sizes = {name: stage.warm_up(wanted) for name, stage in stages.items()}
         run_self_test(workflow)
+        _set_heap_aside()
         return workflow, sizes
 
     def _new_batcher(self, workflow: Workflow, sizes: Mapping[StageName, int]) -> Batcher:
@@ -193,6 +196,15 @@ class Service:
     def _refuse(self) -> NoReturn:
         state = "broken" if self.failure else "draining" if self._draining else "starting"
         raise NotReady(f"The service is {state}", RETRY_AFTER)
+
+
+def _set_heap_aside() -> None:
+    """Keeps the collector of cycles from what lives as long as the service does.
+
+    Torch, pydicom and their like hold half a million objects; a full collection walks them all, and every thread waits.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def load_workflow(settings: Settings) -> Workflow:

@@ -1,5 +1,6 @@
 """Admission, deadlines, clients that leave, and shutdown: a real uvicorn on loopback around gated stages."""
 
+import gc
 import re
 import socket
 import threading
@@ -92,6 +93,12 @@ def gated(**settings: object) -> Iterator[Gated]:
             server.should_exit = True
             thread.join(60)
             assert not thread.is_alive()
+
+
+def test_a_collection_of_garbage_passes_over_what_the_service_keeps() -> None:
+    with gated():
+        assert gc.get_freeze_count() > len(gc.get_objects())
+    assert gc.get_freeze_count() == 0
 
 
 def test_over_the_limit_is_refused_before_the_body_and_health_answers(phantom_png: bytes) -> None:

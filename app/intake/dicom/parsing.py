@@ -21,8 +21,9 @@ from app.intake.guards import MeteredFile
 PREAMBLE: Final = 128
 MARK: Final = b"DICM"
 UNDEFINED: Final = 0xFFFFFFFF
-HEADER_READS: Final = 20_000
+HEADER_READS: Final = 10_000
 HEADER_BYTES: Final = 16 * 1024 * 1024
+_INFLATED_AHEAD: Final = 64 * 1024
 _TAKEN_APART: Final = frozenset({0x00020010, 0x00080005})
 _MAX_TAKEN_APART: Final = 1024
 _FLOAT_PIXELS, _DOUBLE_PIXELS, _PIXELS = 0x7FE00008, 0x7FE00009, 0x7FE00010
@@ -66,16 +67,16 @@ def parse(content: bytes, max_inflated: int) -> Parsed:
     syntax = str(meta.get("TransferSyntaxUID", "")).strip() or _guess_syntax(content[start : start + 6])
     deflated = _Deflated(content, start, max_inflated) if syntax == DeflatedExplicitVRLittleEndian else None
     if deflated is not None:
-        content = deflated.inflate(HEADER_BYTES)
-        file = _metered(content, 0)
+        file = deflated
     found: list[tuple[int, str | None, int, int]] = []
 
     def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
-        _check_length(tag, length)
-        is_there = int(tag) >= _FLOAT_PIXELS
-        if is_there:
-            found.append((int(tag), vr, length, file.tell()))
-        return is_there
+        number = int(tag)
+        _check_length(number, length)
+        if number < _FLOAT_PIXELS:
+            return False
+        found.append((number, vr, length, file.tell()))
+        return True
 
     is_big = syntax == ExplicitVRBigEndian
     dataset = read_dataset(file, syntax == ImplicitVRLittleEndian, not is_big, stop_when=at_pixels)
@@ -86,7 +87,8 @@ def parse(content: bytes, max_inflated: int) -> Parsed:
     if tag in (_FLOAT_PIXELS, _DOUBLE_PIXELS):
         raise UnsupportedDicom("Its pixels are of floating point; integers of 8 to 16 bits are read")
     if deflated is not None and tag == _PIXELS:
-        content = deflated.inflate(place + length)
+        deflated.inflate(place + length)
+        content = deflated.getvalue()
     pixels = memoryview(content)[place:] if tag == _PIXELS else memoryview(b"")
     return Parsed(dataset, syntax, pixels, length, vr != "OB")
 
@@ -109,15 +111,15 @@ def _read_meta(file: MeteredFile) -> Dataset:
     def at_data_set(tag: BaseTag, vr: str | None, length: int) -> bool:
         is_there = int(tag) >> 16 != 2
         if not is_there:
-            _check_length(tag, length)
+            _check_length(int(tag), length)
         return is_there
 
     return read_dataset(file, False, True, stop_when=at_data_set)
 
 
-def _check_length(tag: BaseTag, length: int) -> None:
+def _check_length(tag: int, length: int) -> None:
     """Refuses megabytes of transfer syntaxes or character sets, which pydicom takes apart as soon as they are met."""
-    if int(tag) in _TAKEN_APART and length > _MAX_TAKEN_APART:
+    if length > _MAX_TAKEN_APART and tag in _TAKEN_APART:
         raise UnreadableImage("The header has a transfer syntax or character set of implausible length")
 
 
@@ -128,17 +130,26 @@ def _guess_syntax(head: bytes) -> str:
     return str(ExplicitVRLittleEndian if head[4:6].isalpha() else ImplicitVRLittleEndian)
 
 
-class _Deflated:
+class _Deflated(MeteredFile):
     """A deflated data set (PS3.5 A.5), inflated no further than it is read: what follows its pixels may be anything."""
 
     def __init__(self, content: bytes, start: int, max_bytes: int) -> None:
+        super().__init__(b"")
+        self.allow(HEADER_READS, HEADER_BYTES)
         self._unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
         self._rest: bytes | memoryview = memoryview(content)[start:]
-        self._inflated = b""
+        self._inflated = 0
         self._max_bytes = max_bytes
 
-    def inflate(self, count: int) -> bytes:
-        """The first ``count`` bytes, more where more are there already, fewer where the data set ends before.
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As MeteredFile; raises UnreadableImage where the data set is cut off before."""
+        end = HEADER_BYTES if size is None or size < 0 else self.tell() + size
+        if end > self._inflated:
+            self.inflate(min(end, HEADER_BYTES))
+        return super().read(size)
+
+    def inflate(self, count: int) -> None:
+        """Until the first ``count`` bytes are there, or the data set ends before.
 
         Raises:
             ImageTooLarge: more than may be inflated are asked for.
@@ -146,10 +157,14 @@ class _Deflated:
         """
         if count > self._max_bytes:
             raise ImageTooLarge(f"The deflated data set has more than {self._max_bytes} bytes")
-        missing = count - len(self._inflated)
-        if missing > 0 and not self._unpacker.eof:
-            self._inflated += self._unpacker.decompress(self._rest, missing)
-            self._rest = self._unpacker.unconsumed_tail
-            if len(self._inflated) < count and not self._unpacker.eof:
-                raise UnreadableImage("The deflated data set is cut off before its end")
-        return self._inflated
+        if count <= self._inflated or self._unpacker.eof:
+            return
+        place = self.tell()
+        self.seek(self._inflated)
+        self._inflated += self.write(
+            self._unpacker.decompress(self._rest, max(count - self._inflated, _INFLATED_AHEAD))
+        )
+        self.seek(place)
+        self._rest = self._unpacker.unconsumed_tail
+        if self._inflated < count and not self._unpacker.eof:
+            raise UnreadableImage("The deflated data set is cut off before its end")

@@ -196,6 +196,34 @@ def test_nothing_after_the_pixels_is_inflated() -> None:
     assert peak < 60_000_000
 
 
+def test_a_header_is_inflated_as_it_is_read() -> None:
+    data = HOSTILE["deflated zeros"]()
+    tracemalloc.start()
+    try:
+        refused(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8_000_000
+
+
+def test_a_long_deflated_header_is_read_whole() -> None:
+    profile = np.random.default_rng(1).bytes(400_000)
+    found = decode(dicom(GRAY, uid.DeflatedExplicitVRLittleEndian, ICCProfile=profile), LIMITS)
+    assert (found.pixels == GRAY).all()
+
+
+@pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.DeflatedExplicitVRLittleEndian], ids=IDS)
+def test_a_header_of_two_thousand_elements_is_read(syntax: str) -> None:
+    items = [Dataset() for _ in range(1_000)]
+    for item in items:
+        item.CodeValue = "1"
+        item.is_undefined_length_sequence_item = True
+    sequence = Sequence(items)
+    sequence.is_undefined_length = True
+    assert (decode(dicom(GRAY, syntax, RequestAttributesSequence=sequence), LIMITS).pixels == GRAY).all()
+
+
 def test_small_nested_sequences_and_their_elements_are_bounded() -> None:
     inner = Dataset()
     inner.CodeValue = "1"
