@@ -7,10 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from models.submodules import replace_submodule
-
-TOLERANCE = 1e-4
-"""How far a probability may move; rounding alone moves it by a twentieth of this."""
+from models.rewriting import answers, answers_alike, example_of, replace_submodule
 
 
 def fold_batch_norms(network: nn.Module, input_size: int) -> bool:
@@ -26,7 +23,7 @@ def fold_batch_norms(network: nn.Module, input_size: int) -> bool:
         Whether the network still answers the same; if not, it must not be used.
     """
     dtype = next((parameter.dtype for parameter in network.parameters()), torch.float32)
-    example = torch.rand(1, 3, input_size, input_size, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    example = example_of(1, input_size, dtype)
     pairs, before = _find_pairs(network, example)
     for convolution, norm in pairs:
         conv = cast("nn.Conv2d", network.get_submodule(convolution))
@@ -34,19 +31,6 @@ def fold_batch_norms(network: nn.Module, input_size: int) -> bool:
         replace_submodule(network, convolution, fuse_conv_bn_eval(conv, batch_norm))
         replace_submodule(network, norm, _what_is_left(batch_norm))
     return answers_alike(network, example, before)
-
-
-def answers_alike(network: nn.Module, example: Tensor, before: tuple[Tensor, ...]) -> bool:
-    """Whether a network that was changed in place still answers ``example`` as ``before``, within ``TOLERANCE``."""
-    after = answers(network, example)
-    return all(torch.allclose(one, other, rtol=0, atol=TOLERANCE) for one, other in zip(before, after, strict=True))
-
-
-def answers(network: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
-    """The map, and the label where there is a head."""
-    with torch.inference_mode():
-        answer = network(images)
-    return answer if isinstance(answer, tuple) else (answer,)
 
 
 def _find_pairs(network: nn.Module, example: Tensor) -> tuple[list[tuple[str, str]], tuple[Tensor, ...]]:

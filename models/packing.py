@@ -6,14 +6,12 @@ batches keep torch's own: which order is best depends on the batch. The operator
 into a recorded network (``torch/csrc/jit/passes/mkldnn_rewrite.cpp``), so that it can be recorded (``models.tracing``).
 """
 
-from functools import partial
-from typing import cast
+from typing import TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
 
-from models.folding import answers, answers_alike
-from models.submodules import replace_submodule
+from models.rewriting import Shapes, example_of, exchange
 
 
 class PackedConvolution(nn.Module):
@@ -56,44 +54,17 @@ def pack_convolutions(network: nn.Module, input_size: int) -> bool:
         Whether it was done. Where torch comes without oneDNN, or the network answers otherwise with packed weights,
         it is left as it was.
     """
-    if not hasattr(torch.ops.mkldnn_prepacked, "conv2d_prepack") or not any(map(_can_be_packed, network.modules())):
+    if not hasattr(torch.ops.mkldnn_prepacked, "conv2d_prepack"):
         return False
-    example = torch.rand(1, 3, input_size, input_size, generator=torch.Generator().manual_seed(0))
-    example = example.to(memory_format=torch.channels_last)
-    shapes, before = _input_shapes(network, example)
-    plain = {name: cast("nn.Conv2d", network.get_submodule(name)) for name in shapes}
-    for name, shape in shapes.items():
-        replace_submodule(network, name, PackedConvolution(plain[name], shape))
-    try:
-        alike = answers_alike(network, example, before)
-    except AttributeError:
-        # It reads a convolution's weights itself.
-        alike = False
-    if not alike:
-        for name, convolution in plain.items():
-            replace_submodule(network, name, convolution)
-    return alike
+    return exchange(network, example_of(1, input_size), _packed)
 
 
-def _input_shapes(network: nn.Module, example: Tensor) -> tuple[dict[str, torch.Size], tuple[Tensor, ...]]:
-    """Of each convolution that can be packed, by its name; and the network's answer."""
-    shapes: dict[str, torch.Size] = {}
-
-    def look(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        shapes.setdefault(name, inputs[0].shape)
-
-    handles = [
-        module.register_forward_pre_hook(partial(look, name))
-        for name, module in network.named_modules()
-        if _can_be_packed(module)
-    ]
-    answer = answers(network, example)
-    for handle in handles:
-        handle.remove()
-    return shapes, answer
+def _packed(module: nn.Module, shapes: Shapes) -> PackedConvolution | None:
+    shape = shapes[0] if shapes else None
+    return PackedConvolution(module, shape) if shape is not None and _can_be_packed(module) else None
 
 
-def _can_be_packed(module: nn.Module) -> bool:
+def _can_be_packed(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     # A subclass may compute something else with the same weights.
     return (
         type(module) is nn.Conv2d

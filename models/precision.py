@@ -7,7 +7,7 @@ import torch
 from segmentation_models_pytorch.decoders.manet.decoder import PABBlock
 from torch import Tensor, nn
 
-from models.submodules import replace_submodule
+from models.rewriting import replace_submodule
 
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

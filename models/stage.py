@@ -18,6 +18,7 @@ from models.graphs import GraphedForward, GraphError, buckets
 from models.packing import pack_convolutions
 from models.pixels import Pixels, ProbabilityMap
 from models.precision import DTYPES, Precision, lower_precision
+from models.savings import spare_arithmetic
 from models.tracing import TracedForward, TraceError
 from models.transfer import CudaTransfer, HostTransfer, Prepared, Transfer, Trip
 
@@ -145,8 +146,8 @@ class Stage:
     def warm_up(self, max_batch_size: int) -> int:
         """Makes every later batch as fast as the next: on a GPU captures the network at each bucket.
 
-        A network that cannot be captured runs uncaptured. On a CPU weights are packed for lone radiographs, in
-        place: the network can be neither copied nor fitted afterwards; and a network with a card is recorded.
+        A network that cannot be captured runs uncaptured. On a CPU arithmetic is spared and weights are packed for lone
+        radiographs, in place: the network can be neither copied nor fitted afterwards; and one with a card is recorded.
 
         Returns:
             The largest batch that the device's memory holds.
@@ -154,6 +155,7 @@ class Stage:
         if self.device.type == "cuda":
             return self._capture(max_batch_size)
         if self.precision == "float32":
+            spare_arithmetic(self.network, self.input_size)
             pack_convolutions(self.network, self.input_size)
             self._record()
         return max_batch_size

@@ -11,8 +11,8 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from models.folding import answers, answers_alike
 from models.graphs import Forward
+from models.rewriting import answers, answers_alike, example_of
 
 
 class TraceError(RuntimeError):
@@ -44,7 +44,7 @@ class TracedForward:
         Raises:
             TraceError: nothing is kept.
         """
-        one, two, three = (_pictures(count, input_size) for count in (1, 2, 3))
+        one, two, three = (example_of(count, input_size) for count in (1, 2, 3))
         lone, many = _trace(network, one), _trace(network, two)
         # Other pictures than it was recorded with, and another number of them.
         for traced, images in ((lone, one.flip(3)), (many, three)):
@@ -58,11 +58,6 @@ class TracedForward:
         return self._forward(images) if traced is None else answers(traced, images)
 
 
-def _pictures(count: int, side: int) -> Tensor:
-    pictures = torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(count))
-    return pictures.to(memory_format=torch.channels_last)
-
-
 def _alike(traced: nn.Module, images: Tensor, expected: tuple[Tensor, ...]) -> bool:
     try:
         return answers_alike(traced, images, expected)
@@ -71,13 +66,32 @@ def _alike(traced: nn.Module, images: Tensor, expected: tuple[Tensor, ...]) -> b
         return False
 
 
+class _Flat(nn.Module):
+    """A network without the tree of its parts, which torch would convert one by one: three times as long to record.
+
+    Weights become constants of the record, in the memory that they are in; packed ones can be attributes only.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self._parts = (network,)  # not registered
+        values = [value for part in network.modules() for value in vars(part).values()]
+        for number, packed in enumerate(value for value in values if isinstance(value, torch.ScriptObject)):
+            setattr(self, f"packed_{number}", packed)
+
+    def forward(self, images: Tensor) -> object:
+        return self._parts[0](images)
+
+
 def _trace(network: nn.Module, images: Tensor) -> torch.jit.ScriptModule:
+    # What is fitted cannot be a constant.
+    network.requires_grad_(False)
     with torch.inference_mode(), warnings.catch_warnings():
         # That it is deprecated; and that shapes are asked for, which are always the same here.
         warnings.simplefilter("ignore")
         try:
             traced: torch.jit.ScriptModule = torch.jit.trace(  # type: ignore[no-untyped-call]
-                network, images, check_trace=False
+                _Flat(network).eval(), images, check_trace=False
             )
         except (RuntimeError, TypeError, ValueError) as error:
             raise TraceError(str(error)) from error

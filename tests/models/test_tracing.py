@@ -5,9 +5,9 @@ from torch import Tensor, nn
 
 from models.cards import ModelCard
 from models.checkpoints import read_card
-from models.folding import answers
 from models.networks import ARCHITECTURES, build_network
 from models.packing import pack_convolutions
+from models.rewriting import answers
 from models.stage import Stage
 from models.tracing import TracedForward, TraceError
 from models.weights import default_weights
