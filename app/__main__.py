@@ -11,16 +11,14 @@ from types import FrameType
 import uvicorn
 from pydantic import ValidationError
 
-from app import environment as environment  # first: it is read while torch is loaded
+from app import environment as environment  # first: before torch is loaded
 from app.logs import SERVICE_LOGGER, log_config, log_event
 from app.main import create_app
 from app.protocol import BoundedProtocol
 from app.service import Service
-from app.settings import Settings
+from app.settings import DRAIN_SECONDS, Settings
 from models.workflow import Workflow
 
-DRAIN_SECONDS = 5
-"""Beyond the deadline of a request: how long a shutdown waits for answers under way."""
 BROKEN_SECONDS = 4.0
 """How long a process that cannot go on has for its last answers."""
 BROKEN_STATUS, SETTINGS_STATUS = 3, 2

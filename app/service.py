@@ -205,6 +205,7 @@ def _set_heap_aside() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def load_workflow(settings: Settings) -> Workflow:

@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.keys import is_hash
 
 MEBIBYTE = 1024 * 1024
+DRAIN_SECONDS = 5
+"""Beyond the deadline of a request: how long a shutdown waits for answers under way."""
 Words: TypeAlias = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list in the environment."""
 

@@ -9,11 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 from torch import device as Device
 
-from app.__main__ import DRAIN_SECONDS
 from app.main import create_app
 from app.metrics import Metrics
 from app.service import VERSION
-from app.settings import Settings
+from app.settings import DRAIN_SECONDS, Settings
 from models.device import default_batch_size
 from tests.docker.kustomization import Object
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app.__main__ import DRAIN_SECONDS
-from app.settings import Settings
+from app.settings import DRAIN_SECONDS, Settings
 from tests.app.server import ROOT
 
 COMPOSE = ROOT / "docker-compose.yml"

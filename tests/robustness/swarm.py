@@ -35,18 +35,19 @@ class Found:
 
     Attributes:
         outcomes: of the hostile clients.
-        before_ms, during_ms: p99 of others.
+        during_ms: p99 of others.
+        quiet_ms: the same without the attack; measured, afterwards, only where ``during_ms`` is over the floor.
         grown_mib: the most resident memory during the attack, over what was resident before.
     """
 
     outcomes: Counter[str]
-    before_ms: float
     during_ms: float
+    quiet_ms: float
     grown_mib: float
 
     def harmed_others(self) -> bool:
         """Whether their p99 more than doubled, and matters."""
-        return self.during_ms > max(2 * self.before_ms, FLOOR_MS)
+        return self.during_ms > max(2 * self.quiet_ms, FLOOR_MS)
 
 
 class Others:
@@ -132,13 +133,12 @@ def open_files(count: int) -> Iterator[None]:
 
 
 def attack(server: Server, others: Others, client: Client, count: int, pause: float, seconds: float = 1.2) -> Found:
-    """Measures others before the attack and during it; the attack is over, and all it held given back, at return.
+    """Measures others during an attack; it is over, and all it held given back, at return.
 
     Raises:
         AssertionError: the process ended, others were refused, or places stay taken.
     """
     address, memory = address_of(server), Memory(server.process.pid)
-    before = others.p99_ms(address[1], seconds)
     memory.forget()
     resting = memory.resident_mib()
     with Swarm(client, address, count, pause) as swarm:
@@ -146,7 +146,8 @@ def attack(server: Server, others: Others, client: Client, count: int, pause: fl
     grown = memory.peak_mib() - resting
     assert server.process.poll() is None, "the service has died"
     wait_idle(server)
-    return Found(swarm.outcomes, before, during, grown)
+    quiet = others.p99_ms(address[1], seconds) if during > FLOOR_MS else 0.0
+    return Found(swarm.outcomes, during, quiet, grown)
 
 
 def wait_idle(server: Server, seconds: float = 60.0) -> None:
