@@ -23,7 +23,7 @@ MARK: Final = b"DICM"
 UNDEFINED: Final = 0xFFFFFFFF
 HEADER_READS: Final = 10_000
 HEADER_BYTES: Final = 16 * 1024 * 1024
-_INFLATED_AHEAD: Final = 64 * 1024
+_PIECE: Final = 64 * 1024
 _TAKEN_APART: Final = frozenset({0x00020010, 0x00080005})
 _MAX_TAKEN_APART: Final = 1024
 _FLOAT_PIXELS, _DOUBLE_PIXELS, _PIXELS = 0x7FE00008, 0x7FE00009, 0x7FE00010
@@ -137,8 +137,8 @@ class _Deflated(MeteredFile):
         super().__init__(b"")
         self.allow(HEADER_READS, HEADER_BYTES)
         self._unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-        self._rest: bytes | memoryview = memoryview(content)[start:]
-        self._inflated = 0
+        self._packed = memoryview(content)[start:]
+        self._taken = self._inflated = 0
         self._max_bytes = max_bytes
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -157,14 +157,14 @@ class _Deflated(MeteredFile):
         """
         if count > self._max_bytes:
             raise ImageTooLarge(f"The deflated data set has more than {self._max_bytes} bytes")
-        if count <= self._inflated or self._unpacker.eof:
-            return
         place = self.tell()
         self.seek(self._inflated)
-        self._inflated += self.write(
-            self._unpacker.decompress(self._rest, max(count - self._inflated, _INFLATED_AHEAD))
-        )
+        while self._inflated < count and not self._unpacker.eof:
+            # In pieces, as what zlib leaves of one is copied.
+            piece = self._packed[self._taken : self._taken + _PIECE]
+            made = self._unpacker.decompress(piece, max(count - self._inflated, _PIECE))
+            if not piece and not made:
+                raise UnreadableImage("The deflated data set is cut off before its end")
+            self._taken += len(piece) - len(self._unpacker.unconsumed_tail)
+            self._inflated += self.write(made)
         self.seek(place)
-        self._rest = self._unpacker.unconsumed_tail
-        if self._inflated < count and not self._unpacker.eof:
-            raise UnreadableImage("The deflated data set is cut off before its end")

@@ -207,6 +207,16 @@ def test_a_header_is_inflated_as_it_is_read() -> None:
     assert peak < 8_000_000
 
 
+def test_a_long_upload_is_not_copied_for_each_piece_of_its_header() -> None:
+    value = bytes(60_000)
+    element = b"\x10\0\0\x40UN\0\0" + len(value).to_bytes(4, "little") + value
+    noise = np.random.default_rng(1).bytes(60_000_000)
+    data = deflated(FILES[uid.DeflatedExplicitVRLittleEndian], element * 250 + noise)
+    began = time.process_time()
+    refused(data, Problem)
+    assert time.process_time() - began < 1
+
+
 def test_a_long_deflated_header_is_read_whole() -> None:
     profile = np.random.default_rng(1).bytes(400_000)
     found = decode(dicom(GRAY, uid.DeflatedExplicitVRLittleEndian, ICCProfile=profile), LIMITS)
