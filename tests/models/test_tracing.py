@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -27,8 +29,8 @@ def pictures(count: int, side: int = SIDE, seed: int = 9) -> Tensor:
 @pytest.mark.parametrize(
     ("architecture", "encoder"),
     [
-        *((architecture, "tu-tf_efficientnet_lite0") for architecture in ARCHITECTURES),
-        *(("Linknet", encoder) for encoder in ("resnet18", "efficientnet-b0", "timm-regnetx_032")),
+        *product(ARCHITECTURES, ("resnet18", "tu-tf_efficientnet_lite0", "efficientnet-b0")),
+        ("Linknet", "timm-regnetx_032"),
     ],
 )
 def test_every_architecture_is_recorded_and_answers_the_same(architecture: str, encoder: str) -> None:

@@ -20,11 +20,11 @@ from tests.robustness.clients import Client
 from tests.robustness.service import Memory
 from tests.robustness.wire import Address
 
-FLOOR_MS: Final = 400.0
-"""The p99 that an attack may always cause. In a quiet service it is 20 to 50 ms by the machine, of some hundred answers
-the second or third worst: what two hostile pictures at once cost, or a neighbour of the machine, is a few times that
-where the attackers, the others and the service share two processors. An event loop that is held up or a host pool that
-is taken shows in seconds."""
+FLOOR_MS: Final = 250.0
+"""The p99 that an attack may always cause. In a quiet service it is near 20 ms, of some hundred answers the second or
+third worst: twice that is what one time slice of the kernel's scheduler, or one collection of garbage, costs on a
+machine whose processors the attackers, the others and the service share. An event loop that is held up or a host pool
+that is taken shows in seconds."""
 _OTHERS: Final = 2
 _FIRST_SECONDS: Final = 30.0
 

@@ -61,7 +61,9 @@ def parse(content: bytes, max_inflated: int) -> Parsed:
         pydicom's errors: see ``damage.DAMAGE``.
     """
     start = PREAMBLE + len(MARK) if content[PREAMBLE : PREAMBLE + len(MARK)] == MARK else 0
-    file = _metered(content, start)
+    file = MeteredFile(content)
+    file.allow(HEADER_READS, HEADER_BYTES)
+    file.seek(start)
     meta = _read_meta(file)
     start = file.tell()
     syntax = str(meta.get("TransferSyntaxUID", "")).strip() or _guess_syntax(content[start : start + 6])
@@ -91,13 +93,6 @@ def parse(content: bytes, max_inflated: int) -> Parsed:
         content = deflated.getvalue()
     pixels = memoryview(content)[place:] if tag == _PIXELS else memoryview(b"")
     return Parsed(dataset, syntax, pixels, length, vr != "OB")
-
-
-def _metered(content: bytes, start: int) -> MeteredFile:
-    file = MeteredFile(content)
-    file.allow(HEADER_READS, HEADER_BYTES)
-    file.seek(start)
-    return file
 
 
 def _read_meta(file: MeteredFile) -> Dataset:
