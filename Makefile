@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-CXR_DATA ?= ../shared/cxr
+CXR_DATA ?= $(wildcard ../shared/cxr ../shared/cxr-adults)
 
 .PHONY: serve test lint types check evaluate bench examples lock clean
 
@@ -22,7 +22,7 @@ types: $(VENV)/dev.stamp
 
 check: lint types test
 
-# The embedded default against people, on a radiograph pack: fails when a bar is missed.
+# The embedded default against people, on radiograph packs: fails when a bar is missed.
 evaluate: $(VENV)/dev.stamp
 	$(BIN)/python -m models.training evaluate --data $(CXR_DATA) --split val --check
 

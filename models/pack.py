@@ -1,10 +1,11 @@
 """A radiograph pack on disk: pictures, masks, readers' scores and published zone shares."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -13,6 +14,13 @@ from models.pixels import Mask, Pixels
 from models.severity import ZONES
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
+
+
+Rectangle: TypeAlias = tuple[int, int, int, int]
+"""Left, top, width and height, pixels."""
+
+WITHOUT_OPACITY = ("Other", "No finding")
+"""Labels of radiographs that may show something, but no opacity: most of the lungs is free of disease."""
 
 
 class PackError(ValueError):
@@ -30,6 +38,7 @@ class Case:
         brixia: (senior, junior) zone scores 0..3 by patient side in ``ZONES`` order, or empty.
         published: severity scores that published systems gave, by system.
         source, view: the collection it is from and how it was taken, as recorded; may be empty.
+        boxes: drawn round each opacity, in the radiograph's own pixels; empty where nobody drew any.
     """
 
     root: Path
@@ -48,6 +57,7 @@ class Case:
     published: tuple[tuple[str, float], ...]
     source: str = ""
     view: str = ""
+    boxes: tuple[Rectangle, ...] = ()
 
     @property
     def file(self) -> Path:
@@ -89,24 +99,34 @@ class Case:
     def is_scored_covid(self) -> bool:
         return self.label == "COVID-19" and self.score is not None
 
+    @property
+    def is_without_opacity(self) -> bool:
+        """Whether it is abnormal or not known to be normal, but has no opacity."""
+        return self.label in WITHOUT_OPACITY
+
+    @property
+    def is_pneumonia(self) -> bool:
+        """Whether radiologists saw opacities that suggest pneumonia and drew boxes round them."""
+        return self.label == "Pneumonia"
+
 
 class Pack:
-    """The cases of one folder, in the table's order, without those that repeat an earlier picture."""
+    """The cases of one folder or several, in the tables' order, without those that repeat an earlier picture."""
 
-    def __init__(self, root: Path) -> None:
-        """Reads ``table.csv``; pictures are read when first asked for.
+    def __init__(self, *roots: Path) -> None:
+        """Reads each ``table.csv``; pictures are read when first asked for.
 
         Raises:
-            PackError: no table, or a row that does not parse.
+            PackError: no table, a row that does not parse, or an id that two folders have.
         """
-        self.root = root
-        self.cases = tuple(case for case in _read_table(root) if not case.duplicate)
+        self.cases = tuple(case for root in roots for case in _read_table(root) if not case.duplicate)
+        homes: dict[str, Path] = {}
+        for case in self.cases:
+            if homes.setdefault(case.id, case.root) != case.root:
+                raise PackError(f"{case.root}: expected other ids than {homes[case.id]} has, found {case.id!r} in both")
 
     def __iter__(self) -> Iterator[Case]:
         return iter(self.cases)
-
-    def select(self, keep: Callable[[Case], bool]) -> list[Case]:
-        return [case for case in self.cases if keep(case)]
 
     def split(self, name: str) -> list[Case]:
         """Cases of a published split (``train`` or ``val``), or of both (``all``)."""
@@ -116,11 +136,11 @@ class Pack:
 def patient_folds(cases: Iterable[Case], count: int, seed: int = 0) -> list[list[Case]]:
     """Parts the cases by patient, spreading the kinds (label, age group, masks, scores) evenly.
 
-    A case without a recorded patient is its own patient.
+    A case without a recorded patient is its own patient; two folders have no patient in common.
     """
     groups: dict[str, list[Case]] = {}
     for case in cases:
-        groups.setdefault(case.patient or case.id, []).append(case)
+        groups.setdefault(f"{case.root.name}/{case.patient}" if case.patient else case.id, []).append(case)
     order = np.random.default_rng(seed).permutation(sorted(groups))
     folds: list[list[Case]] = [[] for _ in range(count)]
     loads: dict[str, list[int]] = {}
@@ -137,6 +157,18 @@ def patient_folds(cases: Iterable[Case], count: int, seed: int = 0) -> list[list
 def _kind(case: Case) -> str:
     severity = "-" if case.score is None else str(int(case.score) // 2)
     return f"{case.label}/{case.age_group}/{case.has_disease}/{severity}"
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """Every picture of a folder and those below it, by name.
+
+    Raises:
+        PackError: there is none.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise PackError(f"{folder}: expected pictures ({', '.join(SUFFIXES)}), found none")
+    return files
 
 
 def read_gray(path: Path) -> Pixels:
@@ -187,7 +219,13 @@ def _read_row(root: Path, row: dict[str, str]) -> Case:
         ),
         source=row.get("source") or "",
         view=row.get("view") or "",
+        boxes=tuple(_rectangle(text) for text in (row.get("boxes") or "").split(";") if text),
     )
+
+
+def _rectangle(text: str) -> Rectangle:
+    left, top, width, height = (int(number) for number in text.split(","))
+    return left, top, width, height
 
 
 def _numbers(row: dict[str, str], columns: tuple[str, ...]) -> tuple[float, ...]:

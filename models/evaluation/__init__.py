@@ -8,6 +8,7 @@ from models.evaluation.bars import SYSTEMS, Figure, cross_validated, figures, ta
 from models.evaluation.results import (
     Analysed,
     Result,
+    area_under_curve,
     brixia_correlation,
     dice,
     evaluate,
@@ -20,6 +21,7 @@ __all__ = [
     "Analysed",
     "Figure",
     "Result",
+    "area_under_curve",
     "brixia_correlation",
     "cross_validated",
     "dice",

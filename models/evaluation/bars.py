@@ -2,16 +2,44 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import nan
-from typing import Any, Literal
+from math import isnan, nan
+from typing import Any, Final, Literal
 
 import numpy as np
 
+from models.evaluation.groups import (
+    BEDSIDE,
+    CHILDREN,
+    COVID,
+    GROUPS,
+    HEALTHY_ADULTS,
+    MIXTURE,
+    OPACITIES,
+    OTHER,
+    of_mixture,
+)
 from models.evaluation.ranges import Ranges, ranged
-from models.evaluation.results import Result, brixia_correlation, mean_absolute_error
+from models.evaluation.results import Result, area_under_curve, brixia_correlation, mean_absolute_error
 from models.evaluation.tables import markdown
 
 SYSTEMS = {"manet": "MA-Net (published)", "bsnet": "BS-Net", "covidnet": "COVID-Net-S"}
+
+
+LUNGS_DICE: Final = 0.96
+LUNGS_DICE_LOW: Final = 0.93
+DISEASE_DICE: Final = 0.65
+HEALTHY_ADULTS_MEAN: Final = 0.05
+HEALTHY_ADULTS_OVER: Final = 0.04
+BEDSIDE_MEAN: Final = 0.9
+CHILDREN_MEAN: Final = 0.03
+COVID_MAE: Final = 0.80
+MIXTURE_MAE: Final = 0.34
+AGAINST_NORMAL: Final = 0.95
+AGAINST_OTHER: Final = 0.78
+BRIXIA_CORRELATION: Final = 0.825
+SCORED: Final = 0.985
+CROSS_VALIDATED_COVID_MAE: Final = 0.84
+CROSS_VALIDATED_MIXTURE_MAE: Final = 0.35
 
 
 @dataclass(frozen=True)
@@ -20,6 +48,7 @@ class Figure:
 
     Attributes:
         role: the stage whose figure it is, or ``people`` for what it is compared with.
+        count: radiographs behind it; with none there is no figure, and its bar does not apply.
         others: the same figure of published systems.
         limit: the figure must be at least this, or at most where ``lower_is_better``; None: no bar.
     """
@@ -34,47 +63,66 @@ class Figure:
 
     @property
     def met(self) -> bool:
-        """Whether the bar is reached; NaN never reaches one."""
-        if self.limit is None:
+        """Whether the bar is reached, or does not apply; NaN never reaches one."""
+        if self.limit is None or not self.count:
             return True
         return self.value <= self.limit if self.lower_is_better else self.value >= self.limit
+
+    @property
+    def verdict(self) -> str:
+        """What is said of the bar; empty where there is none."""
+        if self.limit is None:
+            return ""
+        return "not applicable" if not self.count else "met" if self.met else "MISSED"
 
 
 def figures(results: Sequence[Result]) -> list[Figure]:
     """The table of the embedded default, with the bars it must reach."""
     lungs = [result.lung_dice for result in results if result.lung_dice is not None]
     disease = [result.disease_dice for result in results if result.disease_dice is not None]
-    covid = [result for result in results if result.case.is_scored_covid]
-    normal = [result for result in results if result.case.is_normal]
-    adult = [result for result in results if result.case.is_adult_normal]
+    groups = {name: [result for result in results if keep(result.case)] for name, keep in GROUPS.items()}
     scored = np.mean([result.score is not None for result in results]) if results else nan
     return [
-        Figure("lungs", "lungs, mean Dice", _mean(lungs), len(lungs), 0.96),
-        Figure("lungs", "lungs, 5th percentile of Dice", _percentile(lungs, 5), len(lungs), 0.93),
-        Figure("disease", "disease, mean Dice", _mean(disease), len(disease), 0.68),
-        _severity("severity MAE, COVID-19", covid, 0.80),
-        _severity("severity MAE, normals", normal, 0.03),
-        _severity("severity MAE, adult normals", adult, 0.25),
-        Figure("people", "readers' disagreement, COVID-19", *_disagreement(covid)),
-        *_range_figures(Ranges.of(ranged(covid))),
-        Figure("disease", "zone share against Brixia, rank correlation", *brixia_correlation(results)),
-        Figure("lungs", "share of radiographs scored", float(scored), len(results), 0.97),
+        Figure("lungs", "lungs, mean Dice", _mean(lungs), len(lungs), LUNGS_DICE),
+        Figure("lungs", "lungs, 5th percentile of Dice", _percentile(lungs, 5), len(lungs), LUNGS_DICE_LOW),
+        Figure("disease", "disease, mean Dice", _mean(disease), len(disease), DISEASE_DICE),
+        *_healthy(groups[HEALTHY_ADULTS]),
+        _mean_score(BEDSIDE, groups[BEDSIDE], BEDSIDE_MEAN),
+        _mean_score(CHILDREN, groups[CHILDREN], CHILDREN_MEAN),
+        _apart("adult normals", groups[OPACITIES], groups[HEALTHY_ADULTS], AGAINST_NORMAL),
+        _apart(OTHER, groups[OPACITIES], groups[OTHER], AGAINST_OTHER),
+        _severity(f"severity MAE, {COVID}", groups[COVID], COVID_MAE),
+        _mixture(groups),
+        Figure("people", f"readers' disagreement, {COVID}", *_disagreement(groups[COVID])),
+        *_range_figures(Ranges.of(ranged(groups[COVID]))),
+        Figure("disease", "zone share against Brixia, rank correlation", *_brixia(results), BRIXIA_CORRELATION),
+        Figure("lungs", "share of radiographs scored", float(scored), len(results), SCORED),
     ]
 
 
-def cross_validated(metrics: Mapping[str, Any], adults: int) -> list[Figure]:
+def cross_validated(metrics: Mapping[str, Any]) -> list[Figure]:
     """What the disease card keeps of the cross-validation by patient that chose its operating point.
 
     Args:
         metrics: of the card.
-        adults: adult normals in the pack.
     """
     kept = metrics.get("cross_validation")
     if kept is None:
         return []
+    counts = kept["counts"]
+    mixed = sum(counts[group] for group in MIXTURE)
+    lines = [
+        ("severity MAE, COVID-19", kept["covid"], counts[COVID], CROSS_VALIDATED_COVID_MAE),
+        ("severity MAE, the paper's mixture", kept["mixture"], mixed, CROSS_VALIDATED_MIXTURE_MAE),
+        ("healthy adults, mean score", kept["adults"], counts[HEALTHY_ADULTS], None),
+        ("healthy adults, part over 0", kept["adults_over"], counts[HEALTHY_ADULTS], None),
+        (f"{BEDSIDE}, mean score", kept["bedside"], counts[BEDSIDE], None),
+    ]
     return [
-        Figure("disease", "severity MAE, COVID-19, cross-validated", kept["covid"], kept["scored"], 0.849, True),
-        Figure("disease", "severity MAE, adult normals, cross-validated", kept["adults"], adults, 0.5, True),
+        *(
+            Figure("disease", f"{name}, cross-validated", value, count, limit, lower_is_better=True)
+            for name, value, count, limit in lines
+        ),
         Figure("disease", "disease, mean Dice, cross-validated", kept["dice"], kept["masked"]),
     ]
 
@@ -85,10 +133,42 @@ def table(lines: Sequence[Figure]) -> str:
     rows = []
     for line in lines:
         bar = "" if line.limit is None else f"{'≤' if line.lower_is_better else '≥'} {line.limit:.4g}"
-        verdict = "" if line.limit is None else "met" if line.met else "MISSED"
         others = [f"{line.others[name]:.3f}" if name in line.others else "" for name in SYSTEMS]
-        rows.append([line.name, str(line.count), f"{line.value:.3f}", *others, bar, verdict])
+        value = f"{line.value:.3f}" if line.count else ""
+        rows.append([line.name, str(line.count), value, *others, bar, line.verdict])
     return markdown(header, rows)
+
+
+def _healthy(results: Sequence[Result]) -> list[Figure]:
+    scores = [result.score for result in results if result.score is not None]
+    over = _mean([float(score > 0) for score in scores])
+    return [
+        _mean_score(HEALTHY_ADULTS, results, HEALTHY_ADULTS_MEAN),
+        Figure("disease", f"{HEALTHY_ADULTS}, part over 0", over, len(scores), HEALTHY_ADULTS_OVER, True),
+    ]
+
+
+def _mean_score(name: str, results: Sequence[Result], limit: float) -> Figure:
+    scores = [float(result.score) for result in results if result.score is not None]
+    return Figure("disease", f"{name}, mean score", _mean(scores), len(scores), limit, True)
+
+
+def _apart(name: str, opacities: Sequence[Result], others: Sequence[Result], limit: float) -> Figure:
+    """How well the diseased share tells opacities from radiographs of another group."""
+    shares = [[one.diseased_share for one in group if one.diseased_share is not None] for group in (opacities, others)]
+    count = sum(map(len, shares)) if all(shares) else 0
+    return Figure("disease", f"opacities against {name}, AUC", area_under_curve(*shares), count, limit)
+
+
+def _mixture(groups: Mapping[str, Sequence[Result]]) -> Figure:
+    errors = {group: mean_absolute_error(groups[group]) for group in MIXTURE}
+    count = 0 if any(isnan(error) for error in errors.values()) else sum(len(groups[group]) for group in MIXTURE)
+    return Figure("disease", "severity MAE, the paper's mixture", of_mixture(errors), count, MIXTURE_MAE, True)
+
+
+def _brixia(results: Sequence[Result]) -> tuple[float, int]:
+    correlation, zones = brixia_correlation(results)
+    return correlation, 0 if isnan(correlation) else zones
 
 
 def _severity(name: str, results: Sequence[Result], limit: float | None) -> Figure:

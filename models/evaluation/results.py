@@ -1,6 +1,6 @@
 """What came of each case of a radiograph pack, compared with what people drew and scored."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import nan
@@ -20,6 +20,9 @@ class Analysed(Protocol):
 
     @property
     def shares(self) -> tuple[float, ...]: ...
+
+    @property
+    def diseased_share(self) -> float | None: ...
 
     @property
     def threshold(self) -> float: ...
@@ -46,6 +49,7 @@ class Result:
         lung_dice, disease_dice: against the drawn masks; None where there is none.
         threshold: over which a share counted.
         score_range: least and most score; None where it was not measured, or without a score.
+        diseased_share: diseased part of the lungs; None where no lung was found.
     """
 
     case: Case
@@ -56,6 +60,7 @@ class Result:
     threshold: float = nan
     flags: tuple[str, ...] = ()
     score_range: tuple[int, int] | None = None
+    diseased_share: float | None = None
 
 
 def judge(case: Case, analysis: Analysed) -> Result:
@@ -69,6 +74,7 @@ def judge(case: Case, analysis: Analysed) -> Result:
         threshold=analysis.threshold,
         flags=analysis.flags,
         score_range=analysis.score_range,
+        diseased_share=analysis.diseased_share,
     )
 
 
@@ -111,6 +117,18 @@ def brixia_correlation(results: Iterable[Result]) -> tuple[float, int]:
         return nan, len(pairs)
     shares, scores = (_ranks(np.array(column)) for column in zip(*pairs, strict=True))
     return float(np.corrcoef(shares, scores)[0, 1]), len(pairs)
+
+
+def area_under_curve(positive: Sequence[float], negative: Sequence[float]) -> float:
+    """How often a value of ``positive`` is over one of ``negative``, ties counted half; NaN where there is none of one.
+
+    It is the area under the receiver operating characteristic.
+    """
+    if not positive or not negative:
+        return nan
+    ranks = _ranks(np.array([*positive, *negative], dtype=float))[: len(positive)]
+    least = (len(positive) + 1) / 2
+    return float((ranks.mean() - least) / len(negative))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -41,6 +41,7 @@ class Answer:
     lungs: Mask
     disease: Mask
     score_range: tuple[int, int] | None = None
+    diseased_share: float | None = None
 
 
 class Service:
@@ -107,6 +108,7 @@ class Service:
                 lungs=_mask(said["masks"]["lungs"]),
                 disease=_mask(said["masks"]["disease"]),
                 score_range=_score_range(said["uncertainty"]),
+                diseased_share=said["diseased_share"],
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ServiceError(f"an answer to {case.id} cannot be understood: {error!r}") from error

@@ -20,7 +20,9 @@ class Augmentation:
         gamma: largest gamma, and one over it the smallest.
         contrast: largest change of contrast around the mean, as a share.
         brightness: largest shift of brightness, as a share of full scale.
-        inversion, noise, blur, marks: probabilities.
+        inversion, noise, blur, marks, coarse, lossy: probabilities.
+        coarsest: least factor of ``coarse``, which shrinks a picture and enlarges it again.
+        quality: least of the JPEG that ``lossy`` encodes.
     """
 
     rotation: float = 12.0
@@ -34,6 +36,10 @@ class Augmentation:
     noise: float = 0.2
     blur: float = 0.15
     marks: float = 0.25
+    coarse: float = 0.4
+    coarsest: float = 0.4
+    lossy: float = 0.3
+    quality: int = 25
 
     def pose(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """A random affine map (float64 [2, 3]) of a ``size`` x ``size`` picture around its centre."""
@@ -58,13 +64,17 @@ class Augmentation:
         table = table + rng.uniform(-self.brightness, self.brightness)
         if rng.random() < self.inversion:
             table = 1 - table
-        changed = cv2.LUT(picture, np.clip(table * 255, 0, 255).astype(np.uint8))
+        changed = np.asarray(cv2.LUT(picture, np.clip(table * 255, 0, 255).astype(np.uint8)), np.uint8)
+        if rng.random() < self.coarse:
+            changed = _coarser(changed, rng.uniform(self.coarsest, 1))
         if rng.random() < self.blur:
-            changed = cv2.GaussianBlur(changed, (3, 3), rng.uniform(0.4, 1.2))
+            changed = np.asarray(cv2.GaussianBlur(changed, (3, 3), rng.uniform(0.4, 1.2)), np.uint8)
         if rng.random() < self.noise:
             noise = rng.normal(0, rng.uniform(1, 8), changed.shape)
             changed = np.clip(changed + noise, 0, 255).astype(np.uint8)
-        return np.asarray(changed, dtype=np.uint8)
+        if rng.random() < self.lossy:
+            changed = _encoded(changed, int(rng.integers(self.quality, 96)))
+        return changed
 
 
 def warp(picture: Pixels, pose: np.ndarray, *, nearest: bool = False) -> Pixels:
@@ -72,6 +82,21 @@ def warp(picture: Pixels, pose: np.ndarray, *, nearest: bool = False) -> Pixels:
     interpolation = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
     height, width = picture.shape[:2]
     return np.asarray(cv2.warpAffine(picture, pose, (width, height), flags=interpolation), dtype=np.uint8)
+
+
+def _coarser(picture: Pixels, factor: float) -> Pixels:
+    """The picture as one of fewer pixels shows it, at its own size."""
+    height, width = picture.shape
+    small = cv2.resize(
+        picture, (max(round(width * factor), 1), max(round(height * factor), 1)), interpolation=cv2.INTER_AREA
+    )
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _encoded(picture: Pixels, quality: int) -> Pixels:
+    """The picture after a JPEG of the given quality."""
+    _, encoded = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, quality))
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), np.uint8)
 
 
 def _add_mark(rng: np.random.Generator, picture: Pixels) -> Pixels:

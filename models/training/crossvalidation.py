@@ -1,33 +1,50 @@
 """The operating point of stage II, chosen by cross-validation by patient: one split is too small for it.
 
-Two numbers are chosen: a shift of the logits (a network fitted on few masks marks too little of what it has not
-seen) and the threshold over which a zone's diseased share counts.
+Three numbers are chosen: a shift of the map's logits (a network fitted on few masks marks too little of what it has not
+seen), a shift of the label's logit where there is a classification head, and the threshold over which a zone's diseased
+share counts.
 """
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import nan
+from itertools import product
+from math import isnan, log, nan
 from pathlib import Path
+from typing import Any, Final
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from models.evaluation import dice
+from models.evaluation import area_under_curve, bars, dice
+from models.evaluation.groups import (
+    BEDSIDE,
+    CHILDREN,
+    COVID,
+    GROUPS,
+    HEALTHY_ADULTS,
+    MIXTURE,
+    OPACITIES,
+    OTHER,
+    of_mixture,
+)
 from models.pack import Case, patient_folds
 from models.pixels import ProbabilityMap
-from models.severity import severity_score
+from models.severity import diseased_share, severity_score, zone_shares
 from models.stage import Stage
-from models.workflow import Workflow
+from models.workflow import GRID, Workflow
 
 logger = logging.getLogger(__name__)
 
-SHIFTS = tuple(step / 4 for step in range(-14, 23))
+SHIFTS: Final = tuple(step / 4 for step in range(-14, 23))
 """Those at which held-out radiographs are judged: ``CHOSEN_FROM`` and three to either side, for intervals."""
-CHOSEN_FROM = tuple(step / 4 for step in range(-2, 11))
-THRESHOLDS = tuple(step / 100 for step in range(5, 71))
-ADULTS_LIMIT = 0.5
-"""Most severity error of adult normals: they are too few for ``Choice.cost`` to notice, and patients are adults."""
+CHOSEN_FROM: Final = tuple(step / 4 for step in range(-2, 11))
+LABEL_SHIFTS: Final = tuple(step / 4 for step in range(-16, 17))
+THRESHOLDS: Final = tuple(step / 100 for step in range(5, 71))
+_MARGIN: Final = 0.8
+"""Of the bars for healthy adults, the part that may be used up here: radiographs of tomorrow are other ones."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +53,23 @@ class HeldOut:
 
     Attributes:
         shares: six zone shares a shift, the reference's order; NaN for a lung that was not found.
+        diseased: diseased part of the lungs, a shift; NaN where no lung was found.
         dice: of the disease mask, a shift; empty without a drawn mask.
+        label: the classification head's logit; None without a head.
         fold: its number.
     """
 
     case: Case
     shares: tuple[tuple[float, ...], ...]
+    diseased: tuple[float, ...]
     dice: tuple[float, ...]
+    label: float | None = None
     fold: int = 0
+
+    def score(self, shift: float, label_shift: float, threshold: float) -> int | None:
+        """The severity at an operating point; None where a lung was not found."""
+        score = severity_score(self.shares[SHIFTS.index(shift)], threshold)
+        return score if score is None or is_diseased(self.label, label_shift) else 0
 
 
 @dataclass(frozen=True)
@@ -51,26 +77,33 @@ class Choice:
     """The operating point and its figures on held-out radiographs.
 
     Attributes:
-        shift: added to the logits.
+        shift: added to the map's logits.
+        label_shift: added to the label's logit.
         threshold: a share strictly over it counts.
-        covid, normals, adults: severity MAE of COVID-19 radiographs, of all normals, of adult normals.
+        covid, mixture: severity MAE of COVID-19 radiographs, and of the paper's mixture.
+        adults, adults_over: mean score of healthy adults, and the part of them over 0.
+        bedside, children: mean score of bedside radiographs without opacity, and of healthy children.
+        against_normal, against_other: area under the curve of the diseased share, opacities against healthy adults and
+            against radiographs with other findings.
         dice: mean Dice of the disease masks.
-        scored, masked: COVID-19 radiographs behind ``covid``, and disease masks behind ``dice``.
+        masked: disease masks behind ``dice``.
+        counts: radiographs of each of ``GROUPS``.
     """
 
     shift: float
+    label_shift: float
     threshold: float
     covid: float
-    normals: float
+    mixture: float
     adults: float
+    adults_over: float
+    bedside: float
+    children: float
+    against_normal: float
+    against_other: float
     dice: float
-    scored: int
     masked: int
-
-    @property
-    def cost(self) -> float:
-        """What the choice minimises: the bars' figures in sum."""
-        return self.covid + self.normals + (1 - self.dice)
+    counts: Mapping[str, int]
 
 
 def hold_out(
@@ -81,7 +114,7 @@ def hold_out(
     out: Path,
     only: int | None = None,
 ) -> list[HeldOut]:
-    """Every case with a score or a mask, judged by a stage II that saw no radiograph of its patient.
+    """Every case that a figure is given for, judged by a stage II that saw no radiograph of its patient.
 
     Args:
         fit_fold: the fold's number and its training cases to the fitted weights.
@@ -93,24 +126,33 @@ def hold_out(
     for number, part in enumerate(parts):
         if only not in (None, number):
             continue
-        judged = [case for case in part if case.score is not None or case.has_disease]
+        judged = [case for case in part if case.has_disease or any(keep(case) for keep in GROUPS.values())]
         kept = out / f"fold-{number}.json"
         if not kept.is_file():
             training = [case for other in parts if other is not part for case in other]
             disease = Stage.load(fit_fold(number, training), role="disease", device=lungs.device)
             workflow = Workflow(lungs, disease)
-            kept.write_text(json.dumps({case.id: _shifted(workflow, case) for case in judged}), encoding="utf-8")
+            kept.write_text(json.dumps({case.id: _judge(workflow, case) for case in judged}), encoding="utf-8")
             logger.info("fold %d: %d radiographs held out", number, len(judged))
         figures = json.loads(kept.read_text(encoding="utf-8"))
-        found += [HeldOut(case, *_as_tuples(figures[case.id]), number) for case in judged]
+        found += [_read(case, figures[case.id], number) for case in judged]
     return found
 
 
 def choose(held_out: Sequence[HeldOut]) -> Choice:
-    """The shift and threshold of least ``Choice.cost`` among those within ``ADULTS_LIMIT``, or of all where none is."""
-    places = [SHIFTS.index(shift) for shift in CHOSEN_FROM]
-    choices = [_at_threshold(held_out, place, threshold) for place in places for threshold in THRESHOLDS]
-    return min(choices, key=lambda choice: (choice.adults > ADULTS_LIMIT, choice.cost))
+    """The operating point that comes nearest to the bars, and among those that reach them the one of least error.
+
+    Healthy adults come first: among points with as few of them over 0 as the bar asks, the other bars count, and then
+    the severity errors and the Dice in sum.
+    """
+    table = _Table(held_out)
+    points = product(CHOSEN_FROM, THRESHOLDS, LABEL_SHIFTS if table.has_labels else (0.0,))
+    return table.choice(*min(points, key=lambda point: table.cost(*point)))
+
+
+def is_diseased(label: float | None, label_shift: float) -> bool:
+    """Whether a map counts: its label's logit after the shift rounds to disease, or there is no head to ask."""
+    return label is None or label + label_shift > 0
 
 
 def shift_logits(probabilities: ProbabilityMap, shift: float) -> ProbabilityMap:
@@ -120,42 +162,120 @@ def shift_logits(probabilities: ProbabilityMap, shift: float) -> ProbabilityMap:
     return shifted
 
 
-def _shifted(workflow: Workflow, case: Case) -> tuple[list[tuple[float, ...]], list[float]]:
+class _Table:
+    """Held-out radiographs by group, as arrays: tens of thousands of operating points are tried."""
+
+    def __init__(self, held_out: Sequence[HeldOut]) -> None:
+        self.has_labels = any(item.label is not None for item in held_out)
+        self.held_out = held_out
+        self.groups = {name: _Group([item for item in held_out if keep(item.case)]) for name, keep in GROUPS.items()}
+        self.masked = [item for item in held_out if item.dice]
+        self._dice = np.array([item.dice for item in self.masked]).reshape(len(self.masked), len(SHIFTS))
+        self._masked_labels = _labels(self.masked)
+
+    def cost(self, shift: float, threshold: float, label_shift: float) -> tuple[float, float, float]:
+        """What is wrong with an operating point, what counts most first."""
+        found = self._figures(shift, threshold, label_shift)
+        adults = _excess(found["adults"], _MARGIN * bars.HEALTHY_ADULTS_MEAN) + _excess(
+            found["adults_over"], _MARGIN * bars.HEALTHY_ADULTS_OVER
+        )
+        others = (
+            _excess(found["bedside"], bars.BEDSIDE_MEAN)
+            + _excess(found["children"], bars.CHILDREN_MEAN)
+            + _excess(found["covid"], bars.CROSS_VALIDATED_COVID_MAE)
+            + _excess(found["mixture"], bars.CROSS_VALIDATED_MIXTURE_MAE)
+        )
+        known = [found["covid"], found["mixture"], 1 - found["dice"]]
+        return adults, others, sum(value for value in known if not isnan(value))
+
+    def choice(self, shift: float, threshold: float, label_shift: float) -> Choice:
+        """An operating point with all its figures."""
+        diseased = {name: group.diseased(shift, label_shift) for name, group in self.groups.items()}
+        return Choice(
+            shift=shift,
+            label_shift=label_shift,
+            threshold=threshold,
+            against_normal=area_under_curve(diseased[OPACITIES], diseased[HEALTHY_ADULTS]),
+            against_other=area_under_curve(diseased[OPACITIES], diseased[OTHER]),
+            masked=len(self.masked),
+            counts={name: len(group.items) for name, group in self.groups.items()},
+            **self._figures(shift, threshold, label_shift),
+        )
+
+    def _figures(self, shift: float, threshold: float, label_shift: float) -> dict[str, float]:
+        scores = {name: group.scores(shift, threshold, label_shift) for name, group in self.groups.items()}
+        errors = {name: _mean(np.abs(scores[name] - self.groups[name].consensus)) for name in MIXTURE}
+        found = self._masked_labels + label_shift > 0
+        return {
+            "covid": errors[COVID],
+            "mixture": of_mixture(errors),
+            "adults": _mean(scores[HEALTHY_ADULTS]),
+            "adults_over": _mean((scores[HEALTHY_ADULTS] > 0).astype(float)),
+            "bedside": _mean(scores[BEDSIDE]),
+            "children": _mean(scores[CHILDREN]),
+            "dice": _mean(self._dice[:, SHIFTS.index(shift)] * found),
+        }
+
+
+class _Group:
+    """The held-out radiographs of one group whose two lungs were found."""
+
+    def __init__(self, items: Sequence[HeldOut]) -> None:
+        self.items = [item for item in items if not np.isnan(item.shares[0]).any()]
+        self.consensus = np.array([nan if item.case.score is None else item.case.score for item in self.items])
+        self._shares = np.array([item.shares for item in self.items]).reshape(len(self.items), len(SHIFTS), 6)
+        self._diseased = np.array([item.diseased for item in self.items]).reshape(len(self.items), len(SHIFTS))
+        self._labels = _labels(self.items)
+
+    def scores(self, shift: float, threshold: float, label_shift: float) -> NDArray[np.int64]:
+        """Severities int [n]."""
+        affected = np.count_nonzero(self._shares[:, SHIFTS.index(shift)] > threshold, axis=1)
+        return np.asarray(affected * (self._labels + label_shift > 0))
+
+    def diseased(self, shift: float, label_shift: float) -> list[float]:
+        """Diseased parts of the lungs."""
+        parts = self._diseased[:, SHIFTS.index(shift)] * (self._labels + label_shift > 0)
+        return [float(part) for part in parts]
+
+
+def _labels(items: Sequence[HeldOut]) -> NDArray[np.float64]:
+    """Logits; infinity without a head, which finds disease whatever is added."""
+    return np.array([np.inf if item.label is None else item.label for item in items], dtype=float)
+
+
+def _excess(value: float, limit: float) -> float:
+    """How far a figure is over its limit, as a part of it; 0 where it is not, or is not known."""
+    return 0.0 if isnan(value) else max(0.0, value / limit - 1)
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if len(values) else nan
+
+
+def _judge(workflow: Workflow, case: Case) -> dict[str, Any]:
+    """The figures of ``HeldOut`` for one case, as JSON."""
     prepared = workflow.prepare(case.pixels)
     cropped = workflow.crop_lungs(prepared, workflow.lungs.run([prepared.picture])[0][0])
-    disease = workflow.disease.run([workflow.disease.prepare(cropped.image)])[0][0]
-    analyses = [workflow.conclude(cropped, shift_logits(disease, shift), None) for shift in SHIFTS]
+    maps, labels = workflow.disease.run([workflow.disease.prepare(cropped.image)])
+    on_grid = cv2.resize(maps[0], (GRID, GRID), interpolation=cv2.INTER_LINEAR)
+    lungs = cropped.pair.mask(cropped.lungs.shape)
+    found = [on_grid > 1 / (1 + np.exp(shift)) for shift in SHIFTS]
     masked = case.has_disease and case.disease.any()
-    overlaps = [dice(analysis.disease, case.disease) for analysis in analyses] if masked else []
-    return [analysis.shares for analysis in analyses], overlaps
+    shifted = [shift_logits(maps[0], shift) for shift in SHIFTS] if masked else []
+    parts = [diseased_share(lungs, disease) for disease in found]
+    return {
+        "shares": [zone_shares(cropped.pair, disease) for disease in found],
+        "diseased": [nan if part is None else part for part in parts],
+        "dice": [dice(workflow.conclude(cropped, one, None).disease, case.disease) for one in shifted],
+        "label": None if labels is None else _logit(float(labels[0])),
+    }
 
 
-def _as_tuples(
-    figures: tuple[list[list[float]], list[float]],
-) -> tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]:
-    shares, overlaps = figures
-    return tuple(map(tuple, shares)), tuple(overlaps)
+def _read(case: Case, figures: Mapping[str, Any], fold: int) -> HeldOut:
+    shares = tuple(map(tuple, figures["shares"]))
+    return HeldOut(case, shares, tuple(figures["diseased"]), tuple(figures["dice"]), figures["label"], fold)
 
 
-def _at_threshold(held_out: Sequence[HeldOut], index: int, threshold: float) -> Choice:
-    covid = [item for item in held_out if item.case.is_scored_covid]
-    overlaps = [item.dice[index] for item in held_out if item.dice]
-    return Choice(
-        shift=SHIFTS[index],
-        threshold=threshold,
-        covid=_error(covid, index, threshold),
-        normals=_error((item for item in held_out if item.case.is_normal), index, threshold),
-        adults=_error((item for item in held_out if item.case.is_adult_normal), index, threshold),
-        dice=float(np.mean(overlaps)) if overlaps else nan,
-        scored=len(covid),
-        masked=len(overlaps),
-    )
-
-
-def _error(held_out: Iterable[HeldOut], index: int, threshold: float) -> float:
-    errors = []
-    for item in held_out:
-        score = severity_score(item.shares[index], threshold)
-        if score is not None and item.case.score is not None:
-            errors.append(abs(score - item.case.score))
-    return float(np.mean(errors)) if errors else nan
+def _logit(probability: float) -> float:
+    kept = min(max(probability, 1e-6), 1 - 1e-6)
+    return log(kept / (1 - kept))

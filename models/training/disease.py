@@ -1,52 +1,31 @@
-"""Stage II: masked lung crops against disease masks, published zone shares, readers' scores and normals.
+"""Stage II's batches: masked lung crops of every kind of radiograph, changed at random.
 
 Crops are made by the trained stage I and masked outside the lungs, as at run time.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
 from models.cropping import own_crop
-from models.lungs import Box, MaskView, separate_lungs
 from models.pack import Case
-from models.pixels import Mask, Pixels
-from models.placement import Placement
+from models.pixels import Mask
 from models.stage import Stage
 from models.training.augmentation import Augmentation, warp
-from models.training.crops import box_of, find_lungs, shrink
-from models.training.fitting import Batch, dice_loss, normalised
+from models.training.crops import box_of
+from models.training.fitting import Batch, normalised
+from models.training.radiographs import Radiograph, sort_by_kind
 
-BATCH_SHARE = {"masked": 3, "shares": 3, "child": 1, "adult": 1}
-"""Radiographs of each kind in a batch: with a disease mask, with shares only, normal children, normal adults."""
-
-# The soft count of affected zones: a share's weight rises from 0 to 1 around this threshold.
-_SOFT_THRESHOLD, _SOFT_WIDTH = 0.3, 0.08
-# A share counts pixels over 0.5; sharpened probabilities come near to that and still have a gradient.
-_SHARPNESS = 3.0
-_COUNT_WEIGHT = 0.15
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """A radiograph as a square: gray, cleaned lungs 0/255, zones 0..6, disease 0/255 (or none)."""
-
-    picture: Pixels
-    lungs: Pixels
-    zones: Pixels
-    disease: Pixels | None
-    shares: NDArray[np.float32]
-    score: float
+BATCH_SHARE: Final = {"masked": 3, "shares": 3, "child": 1, "adult": 2, "other": 1, "boxes": 1, "unscored": 1}
+"""Radiographs of each kind in a batch."""
 
 
 class DiseaseBatches:
-    """Augmented batches of four kinds of radiograph; the same seed and epoch give the same ones."""
+    """Augmented batches of all kinds of radiograph; the same seed and epoch give the same ones."""
 
     def __init__(
         self,
@@ -69,30 +48,38 @@ class DiseaseBatches:
         own_side: crops are cut from the radiograph at this side, which stands for its own pixels; None: from what
             stage I sees.
         """
-        self.kinds = _sort_by_kind(cases, lungs, own_side or lungs.input_size)
-        self.own_pixels, self.outline_step = own_side is not None, (own_side or lungs.input_size) / lungs.input_size
+        self.cases, self.lungs, self.side = cases, lungs, own_side or lungs.input_size
+        self.own_pixels, self.outline_step = own_side is not None, self.side / lungs.input_size
         self.size, self.mean, self.std = size, mean, std
         self.count, self.seed = count, seed
         self.augmentation = augmentation or Augmentation()
+
+    @cached_property
+    def kinds(self) -> dict[str, list[Radiograph]]:
+        """The radiographs by their kind; made when first asked for: a run that is over needs none."""
+        return sort_by_kind(self.cases, self.lungs, self.side)
 
     def __call__(self, epoch: int) -> Iterator[Batch]:
         rng = np.random.default_rng((self.seed, epoch))
         for _ in range(self.count):
             chosen = [
-                samples[index]
-                for kind, samples in self.kinds.items()
-                for index in rng.choice(len(samples), BATCH_SHARE[kind], replace=len(samples) < BATCH_SHARE[kind])
+                radiographs[index]
+                for kind, radiographs in self.kinds.items()
+                for index in rng.choice(
+                    len(radiographs), BATCH_SHARE[kind], replace=len(radiographs) < BATCH_SHARE[kind]
+                )
             ]
-            yield _collate([self._augmented(rng, sample) for sample in chosen], self.mean, self.std)
+            yield _collate([self._augmented(rng, radiograph) for radiograph in chosen], self.mean, self.std)
 
-    def _augmented(self, rng: np.random.Generator, sample: _Sample) -> dict[str, np.ndarray]:
-        pose = self.augmentation.pose(rng, sample.picture.shape[0])
-        lungs = _resized_outline(rng, warp(sample.lungs, pose) > 127, self.outline_step)
+    def _augmented(self, rng: np.random.Generator, radiograph: Radiograph) -> dict[str, np.ndarray]:
+        pose = self.augmentation.pose(rng, radiograph.picture.shape[0])
+        lungs = _resized_outline(rng, warp(radiograph.lungs, pose) > 127, self.outline_step)
         box = box_of(lungs)
         rows, columns = box.slices
-        exposed = self.augmentation.expose(rng, warp(sample.picture, pose))
-        zones = warp(sample.zones, pose, nearest=True) * lungs
-        disease = np.zeros_like(zones) if sample.disease is None else warp(sample.disease, pose)
+        exposed = self.augmentation.expose(rng, warp(radiograph.picture, pose))
+        zones = warp(radiograph.zones, pose, nearest=True) * lungs
+        disease = np.zeros_like(zones) if radiograph.disease is None else warp(radiograph.disease, pose)
+        boxes = np.zeros_like(zones) if radiograph.boxes is None else warp(radiograph.boxes, pose, nearest=True)
         size = (self.size, self.size)
         if self.own_pixels:
             image = own_crop(exposed, lungs, box, self.size).astype(np.float32) / 255
@@ -103,55 +90,16 @@ class DiseaseBatches:
             "image": image,
             "zones": cv2.resize(zones[rows, columns], size, interpolation=cv2.INTER_NEAREST),
             "disease": cv2.resize(disease[rows, columns], size, interpolation=cv2.INTER_LINEAR),
-            "masked": np.array(sample.disease is not None, np.float32),
-            "shares": sample.shares,
-            "score": np.array(sample.score, np.float32),
+            "masked": np.array(radiograph.disease is not None),
+            "boxes": cv2.resize(boxes[rows, columns], size, interpolation=cv2.INTER_NEAREST),
+            "boxed": np.array(radiograph.boxes is not None),
+            "shares": radiograph.shares,
+            "score": np.array(radiograph.score, np.float32),
+            "healthy": np.array(radiograph.is_healthy),
+            "without_opacity": np.array(radiograph.is_without_opacity),
+            "label": np.array(radiograph.label, np.float32),
+            "label_weight": np.array(radiograph.label_weight, np.float32),
         }
-
-
-def disease_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """Dice + cross-entropy on masks, cross-entropy + L1 on zone shares, and the count of affected zones.
-
-    Args:
-        logits: [N, 1, H, W].
-        batch: ``zones`` [N, H, W], ``disease`` [N, 1, H, W], ``masked`` [N], and ``shares`` [N, 6] and
-            ``score`` [N] with NaN where there is none.
-    """
-    one_hot = functional.one_hot(batch["zones"].long(), 7)[..., 1:].permute(0, 3, 1, 2).float()
-    sharpened = torch.sigmoid(_SHARPNESS * logits)
-    areas = one_hot.sum((2, 3))
-    shares = (sharpened * one_hot).sum((2, 3)) / areas.clamp_min(1.0)
-    terms = [
-        _mask_loss(logits, batch, one_hot.sum(1, keepdim=True)),
-        _share_loss(shares, batch["shares"], areas > 0),
-        _COUNT_WEIGHT * _count_loss(shares, batch["score"]),
-    ]
-    return torch.stack(terms).sum()
-
-
-def _mask_loss(logits: Tensor, batch: Batch, within: Tensor) -> Tensor:
-    chosen = batch["masked"] > 0
-    if not chosen.any():
-        return logits.sum() * 0
-    logits, target, within = logits[chosen], batch["disease"][chosen], within[chosen]
-    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return dice_loss(logits.sigmoid(), target, within) + (entropy * within).sum() / within.sum().clamp_min(1.0)
-
-
-def _share_loss(shares: Tensor, target: Tensor, visible: Tensor) -> Tensor:
-    known = visible & ~target.isnan()
-    if not known.any():
-        return shares.sum() * 0
-    shares, target = shares[known].clamp(1e-4, 1 - 1e-4), target[known]
-    return functional.binary_cross_entropy(shares, target) + functional.l1_loss(shares, target)
-
-
-def _count_loss(shares: Tensor, score: Tensor) -> Tensor:
-    known = ~score.isnan()
-    if not known.any():
-        return shares.sum() * 0
-    count = torch.sigmoid((shares[known] - _SOFT_THRESHOLD) / _SOFT_WIDTH).sum(1)
-    return functional.smooth_l1_loss(count, score[known])
 
 
 def _collate(items: Sequence[Mapping[str, np.ndarray]], mean: Sequence[float], std: Sequence[float]) -> Batch:
@@ -168,47 +116,3 @@ def _resized_outline(rng: np.random.Generator, lungs: Mask, step: float) -> Mask
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * abs(change) + 1,) * 2)
     operation = cv2.MORPH_DILATE if change > 0 else cv2.MORPH_ERODE
     return np.asarray(cv2.morphologyEx(lungs.view(np.uint8), operation, kernel)).view(np.bool_)
-
-
-def _sort_by_kind(cases: Sequence[Case], lungs: Stage, side: int) -> dict[str, list[_Sample]]:
-    kinds: dict[str, list[_Sample]] = {kind: [] for kind in BATCH_SHARE}
-    for case in cases:
-        kind = _kind(case)
-        sample = _prepare(case, lungs, side) if kind else None
-        if kind and sample:
-            kinds[kind].append(sample)
-    return kinds
-
-
-def _kind(case: Case) -> str | None:
-    if case.has_disease:
-        return "masked"
-    if case.is_normal:
-        return "adult" if case.is_adult_normal else "child"
-    return "shares" if case.shares is not None else None
-
-
-def _prepare(case: Case, lungs: Stage, side: int) -> _Sample | None:
-    """The case at ``side`` x ``side`` with what stage I finds; None where it does not find two lungs."""
-    size = lungs.input_size
-    mask = find_lungs(shrink(case.pixels, size), lungs)
-    view = MaskView(Box(0, 0, size, size), size)
-    pair = separate_lungs(mask, "robust", view)
-    if pair.left is None or pair.right is None:
-        return None
-    return _Sample(
-        picture=shrink(case.pixels, side),
-        lungs=shrink(mask.astype(np.uint8) * 255, side),
-        zones=Placement(side, side, view, grid=size).zones(pair),
-        disease=shrink(case.disease.astype(np.uint8) * 255, side) if case.has_disease else None,
-        shares=_target_shares(case),
-        score=0.0 if case.is_normal else float("nan") if case.score is None else case.score,
-    )
-
-
-def _target_shares(case: Case) -> NDArray[np.float32]:
-    if case.is_normal:
-        return np.zeros(6, np.float32)
-    if case.has_disease or case.shares is None:
-        return np.full(6, np.nan, np.float32)
-    return np.array(case.shares, np.float32)

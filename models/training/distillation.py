@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.cards import Role
-from models.pack import SUFFIXES, PackError, read_gray
+from models.pack import PackError, picture_files, read_gray
 from models.pixels import Pixels, ProbabilityMap
 from models.stage import Stage
 from models.training.augmentation import Augmentation, warp
@@ -35,10 +35,7 @@ def read_folder(folder: Path) -> list[Pixels]:
     Raises:
         PackError: there is none, or one cannot be read.
     """
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not files:
-        raise PackError(f"{folder}: expected pictures ({', '.join(SUFFIXES)}), found none")
-    return [read_gray(path) for path in files]
+    return [read_gray(path) for path in picture_files(folder)]
 
 
 def teach_lungs(teacher: Stage, radiographs: Sequence[Pixels], size: int) -> list[Taught]:

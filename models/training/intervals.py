@@ -6,9 +6,9 @@ from itertools import product
 
 import numpy as np
 
+from models.evaluation.groups import CHILDREN, GROUPS, HEALTHY_ADULTS
 from models.evaluation.ranges import Ranged, Ranges
-from models.severity import severity_score
-from models.training.crossvalidation import SHIFTS, Choice, HeldOut
+from models.training.crossvalidation import Choice, HeldOut
 from models.uncertainty import SpreadRule
 
 COVERAGE = 0.9
@@ -23,7 +23,7 @@ class SpreadChoice:
         rule: for the card; its coverage is ``covered``.
         covered: share of scored COVID-19 radiographs whose range holds the readers' consensus, rounded either way, the
             rule being chosen on the other folds.
-        covered_normals: the same of normals.
+        covered_adults, covered_children: the same of healthy adults and of healthy children.
         width: mean of most less least score on these COVID-19 radiographs.
         narrow_error, wide_error: mean absolute error of the score where the range is at most one wide, and where it is
             wider.
@@ -31,7 +31,8 @@ class SpreadChoice:
 
     rule: SpreadRule
     covered: float
-    covered_normals: float
+    covered_adults: float
+    covered_children: float
     width: float
     narrow_error: float
     wide_error: float
@@ -46,19 +47,21 @@ def choose_spread(held_out: Sequence[HeldOut], choice: Choice, coverage: float =
         ValueError: no rule within the shifts that were tried covers as many.
     """
     covid = [item for item in held_out if item.case.is_scored_covid and _is_known(item)]
-    normals = [item for item in held_out if item.case.is_normal and _is_known(item)]
     judged: list[Ranged] = []
-    judged_normals: list[Ranged] = []
+    healthy: dict[str, list[Ranged]] = {HEALTHY_ADULTS: [], CHILDREN: []}
     for fold in sorted({item.fold for item in covid}):
         rule = _narrowest([item for item in covid if item.fold != fold], choice, coverage)
         judged += [_judge(item, choice, *rule) for item in covid if item.fold == fold]
-        judged_normals += [_judge(item, choice, *rule) for item in normals if item.fold == fold]
+        for name, ranges in healthy.items():
+            inside = [item for item in held_out if item.fold == fold and GROUPS[name](item.case) and _is_known(item)]
+            ranges += [_judge(item, choice, *rule) for item in inside]
     low, high = _narrowest(covid, choice, coverage)
     found = Ranges.of(judged)
     return SpreadChoice(
         rule=SpreadRule(low=low, high=high, coverage=round(found.held, 3)),
         covered=found.held,
-        covered_normals=Ranges.of(judged_normals).held,
+        covered_adults=Ranges.of(healthy[HEALTHY_ADULTS]).held,
+        covered_children=Ranges.of(healthy[CHILDREN]).held,
         width=found.width,
         narrow_error=found.narrow_error,
         wide_error=found.wide_error,
@@ -80,8 +83,7 @@ def _narrowest(items: Sequence[HeldOut], choice: Choice, coverage: float) -> tup
 
 def _judge(item: HeldOut, choice: Choice, low: float, high: float) -> Ranged:
     least, score, most = (
-        severity_score(item.shares[SHIFTS.index(choice.shift + change)], choice.threshold)
-        for change in (-low, 0.0, high)
+        item.score(choice.shift + change, choice.label_shift, choice.threshold) for change in (-low, 0.0, high)
     )
     consensus = item.case.score
     if least is None or score is None or most is None or consensus is None:

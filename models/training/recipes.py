@@ -13,7 +13,8 @@ from models.checkpoints import load_checkpoint, save_checkpoint
 from models.pack import Case
 from models.stage import Stage
 from models.training.crossvalidation import Choice
-from models.training.disease import DiseaseBatches, disease_loss
+from models.training.disease import DiseaseBatches
+from models.training.disease_loss import disease_loss
 from models.training.fitting import Schedule
 from models.training.intervals import SpreadChoice
 from models.training.lungs import LungBatches, lung_loss
@@ -23,6 +24,7 @@ ENCODER: Final = "tu-tf_efficientnet_lite0"
 GRAY: Final[Triple] = (0.5, 0.5, 0.5)
 """Mean and deviation: the encoder was trained on pictures scaled to -1..1."""
 BATCH_SIZE: Final = 8
+_POINT: Final = ("shift", "label_shift", "threshold")
 ARCHITECTURES: Final[dict[Role, str]] = {"lungs": "DeepLabV3+", "disease": "MAnet"}
 
 
@@ -44,6 +46,7 @@ def fit_disease(
     rate: float,
     encoder: str = ENCODER,
     own_side: int | None = None,
+    classification_head: bool = True,
 ) -> Path:
     """Fits stage II on ``cases``, cropped by the trained stage I; returns the weights' path.
 
@@ -51,8 +54,9 @@ def fit_disease(
         count: batches an epoch.
         threshold: for the card; chosen by ``models.training.crossvalidation``.
         own_side: see ``DiseaseBatches``; the card says which.
+        classification_head: it also answers how probable any disease is.
     """
-    begun = _begin("disease", run, encoder)
+    begun = _begin("disease", run, encoder, classification_head)
     batches = DiseaseBatches(cases, lungs, run.input_size, begun.mean, begun.std, count, run.seed, own_side)
     schedule = Schedule(run.epochs, count, rate, seed=run.seed)
     source: CropPixels = "picture" if own_side is None else "radiograph"
@@ -60,7 +64,7 @@ def fit_disease(
 
 
 def calibrate_disease(weights: Path, out: Path, choice: Choice, intervals: SpreadChoice | None = None) -> Path:
-    """Adds the chosen shift to the logits of fitted stage II weights and writes the threshold into their card.
+    """Adds the chosen shifts to the logits of fitted stage II weights and writes the threshold into their card.
 
     Args:
         intervals: for the card as well.
@@ -70,14 +74,20 @@ def calibrate_disease(weights: Path, out: Path, choice: Choice, intervals: Sprea
     last = cast("nn.Conv2d", head[0])
     with torch.no_grad():
         cast("torch.Tensor", last.bias).add_(choice.shift)
-    held_out = {name: round(value, 4) for name, value in asdict(choice).items() if name not in ("shift", "threshold")}
+        if card.classification_head:
+            label = next(
+                layer for layer in network.get_submodule("classification_head") if isinstance(layer, nn.Linear)
+            )
+            label.bias.add_(choice.label_shift)
+    figures = {name: value for name, value in asdict(choice).items() if name not in _POINT}
+    held_out = {name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()}
     calibrated = card.model_copy(
         update={
             "threshold": choice.threshold,
             "metrics": {**card.metrics, "cross_validation": held_out, **_interval_figures(intervals)},
             "spread": None if intervals is None else intervals.rule,
-            "notes": f"{card.notes} Logits shifted by {choice.shift:+g}, chosen with the threshold by "
-            "cross-validation.",
+            "notes": f"{card.notes} The map's logits shifted by {choice.shift:+g}, the label's by "
+            f"{choice.label_shift:+g}, chosen with the threshold by cross-validation.",
         }
     )
     save_checkpoint(out, network, calibrated)
@@ -110,5 +120,5 @@ def _interval_figures(intervals: SpreadChoice | None) -> dict[str, dict[str, flo
     return {"intervals": figures}
 
 
-def _begin(role: Role, run: Run, encoder: str) -> Begun:
-    return begin(role, run, ARCHITECTURES[role], encoder, GRAY, GRAY)
+def _begin(role: Role, run: Run, encoder: str, classification_head: bool = False) -> Begun:
+    return begin(role, run, ARCHITECTURES[role], encoder, GRAY, GRAY, classification_head)

@@ -72,7 +72,7 @@ def begin(
 ) -> Begun:
     """The network that a run goes on from: that of ``run.start``, whatever it is, or a new one of the kind asked for.
 
-    A classification head is left out of the former unless it is asked for: nothing would fit it.
+    A classification head is left out of the former unless it is asked for, and begun anew where it has none.
 
     Raises:
         CheckpointError: ``run.start`` is no weights file.
@@ -88,8 +88,11 @@ def begin(
     network, card = load_checkpoint(run.start, role)
     if card.classification_head and not classification_head:
         cast("Any", network).classification_head = None
-    kept = card.classification_head and classification_head
-    return Begun(network, card.architecture, card.encoder, card.mean, card.std, kept, card.options)
+    if classification_head and not card.classification_head:
+        whole = build_network(card.architecture, card.encoder, classification_head=True, options=card.options)
+        whole.load_state_dict(network.state_dict(), strict=False)
+        network = whole
+    return Begun(network, card.architecture, card.encoder, card.mean, card.std, classification_head, card.options)
 
 
 def finish(

@@ -28,7 +28,7 @@ def add_command(
 
 def add_pack(command: argparse.ArgumentParser) -> None:
     """``--data``."""
-    command.add_argument("--data", type=Path, required=True, help="folder of the radiograph pack")
+    command.add_argument("--data", type=Path, nargs="+", required=True, help="folders of the radiograph packs")
 
 
 def add_weights(command: argparse.ArgumentParser, *roles: Role) -> None:

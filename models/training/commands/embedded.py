@@ -51,6 +51,12 @@ def add(commands: Commands) -> None:
         add_weights(command, "lungs")
         command.add_argument("--batches", type=int, default=60, help="batches an epoch")
         command.add_argument("--threshold", type=float, default=0.3, help="for the card")
+        command.add_argument(
+            "--head",
+            action=argparse.BooleanOptionalAction,
+            default=True,
+            help="a head that tells any disease from none",
+        )
         command.add_argument("--own-side", type=int, help="cut crops from the radiograph at this side, not stage I's")
 
     calibrate = add_command(
@@ -71,19 +77,27 @@ def add(commands: Commands) -> None:
 
 
 def _lungs(options: argparse.Namespace) -> int:
-    cases = Pack(options.data).split("train")
+    cases = Pack(*options.data).split("train")
     return _say(fit_lungs(asked_run(options, INPUT_SIZE), cases, options.rate, options.encoder))
 
 
 def _disease(options: argparse.Namespace) -> int:
-    cases, lungs = Pack(options.data).split("train"), load_stage(options, "lungs")
+    cases, lungs = Pack(*options.data).split("train"), load_stage(options, "lungs")
     run = asked_run(options, INPUT_SIZE)
     return _say(_fit_disease(options, run, lungs, cases))
 
 
 def _fit_disease(options: argparse.Namespace, run: Run, lungs: Stage, cases: Sequence[Case]) -> Path:
     return fit_disease(
-        run, lungs, cases, options.batches, options.threshold, options.rate, options.encoder, options.own_side
+        run,
+        lungs,
+        cases,
+        options.batches,
+        options.threshold,
+        options.rate,
+        options.encoder,
+        options.own_side,
+        options.head,
     )
 
 
@@ -95,7 +109,7 @@ def _crossvalidate(options: argparse.Namespace) -> int:
         return _fit_disease(options, inside, lungs, training)
 
     run.out.mkdir(parents=True, exist_ok=True)
-    held_out = hold_out(Pack(options.data).split("all"), lungs, fit_fold, options.folds, run.out, options.fold)
+    held_out = hold_out(Pack(*options.data).split("all"), lungs, fit_fold, options.folds, run.out, options.fold)
     if options.fold is not None:
         return _say(f"fold {options.fold}: {len(held_out)} radiographs held out")
     choice = choose(held_out)

@@ -35,15 +35,13 @@ def add(commands: Commands) -> None:
 
 def _evaluate(options: argparse.Namespace) -> int:
     workflow = _workflow(options, options.threshold)
-    pack = Pack(options.data)
-    cases = pack.split(options.split)
+    cases = Pack(*options.data).split(options.split)
     results = evaluation.evaluate(lambda case: workflow.analyse(case.pixels, uncertainty=True), cases)
     lines = evaluation.figures(results)
     if options.record:
         _record(options, lines)
     if workflow.disease.card is not None:
-        adults = pack.select(lambda case: case.is_adult_normal)
-        lines += evaluation.cross_validated(workflow.disease.card.metrics, len(adults))
+        lines += evaluation.cross_validated(workflow.disease.card.metrics)
     sys.stdout.write(f"{len(cases)} radiographs of split '{options.split}', threshold {workflow.threshold}\n\n")
     sys.stdout.write(f"{evaluation.table(lines)}\n")
     return 0 if all(line.met for line in lines) or not options.check else 1
@@ -60,7 +58,7 @@ def _record(options: argparse.Namespace, lines: Sequence[evaluation.Figure]) -> 
 
 
 def _reference(options: argparse.Namespace) -> int:
-    cases = Pack(options.data).split(options.split)
+    cases = Pack(*options.data).split(options.split)
     record_reference(_workflow(options), cases, options.lungs, options.disease)
     return 0
 

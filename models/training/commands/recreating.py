@@ -71,6 +71,6 @@ def _tune(options: argparse.Namespace) -> int:
 def _samples(options: argparse.Namespace, size: int) -> tuple[list[Sample], list[Sample]]:
     """To fit to and to judge by, as the paper parts them."""
     lungs = None if options.role == "lungs" else load_stage(options, "lungs")
-    pack = Pack(options.data)
+    pack = Pack(*options.data)
     training, validation = (make_samples(options.role, pack.split(name), size, lungs) for name in ("train", "val"))
     return training, validation

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-import cv2
 import numpy as np
 
 from models.analysis import Cropped, Polarity
-from models.pack import Case
+from models.pack import Case, picture_files, read_gray
 from models.pixels import Pixels
 from models.quality import ROTATED
 from models.quality.codes import NOT_CHEST, NOT_FRONTAL
@@ -25,8 +24,13 @@ CHEST: Final = "chest"
 EXPOSED: Final = "exposed"
 HELD_OUT: Final = ("heads", "abdomens", "scenes", "shoulders", "leaning")
 """Kinds that are never fitted on."""
+ALTERED_STEP: Final = 4
+"""One radiograph in so many is altered: thousands that are right need fewer that are wrong."""
 DRAWN_FOR_FITTING: Final = dict.fromkeys(DRAWN_KINDS, 100) | {"legs and arms": 300, "CT slices": 300}
 """How many of each kind; more of those that come nearest to a chest."""
+REAL: Final = "real: "
+"""What the kind of a picture that nobody drew by code begins with."""
+WRONG_COPIES: Final = 4
 DRAWN_FOR_JUDGING: Final = 40
 _JUDGED_SEEDS: Final = 10**6
 _BATCH: Final = 8
@@ -58,11 +62,12 @@ def expected_flag(kind: str) -> str:
 
 
 def pictures_for_fitting(cases: Sequence[Case]) -> Iterator[Named]:
-    """Each radiograph in six ways, right and wrong, and drawings."""
+    """Each radiograph as it is, some in five other ways as well, right and wrong, and drawings."""
     turns, parts = list(TURNS), list(PARTS)
-    for number, case in enumerate(cases):
-        rng = np.random.default_rng([number, 7])
+    for case in cases:
         yield CHEST, case.id, case.pixels
+    for number, case in enumerate(cases[::ALTERED_STEP]):
+        rng = np.random.default_rng([number, 7])
         yield EXPOSED, case.id, exposed(case.pixels, rng)
         base = exposed(case.pixels, rng) if rng.random() < 0.5 else case.pixels
         turn = turns[number % len(turns)]
@@ -85,13 +90,22 @@ def pictures_for_judging(cases: Sequence[Case]) -> Iterator[Named]:
 
 
 def pictures_of(folder: Path) -> Iterator[Named]:
-    """PNG and JPEG files of a folder of folders; a picture's kind is its folder's name."""
-    for path in sorted(folder.glob("*/*")):
-        if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-            continue
-        picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        if picture is not None:
-            yield path.parent.name, path.stem, np.asarray(picture, np.uint8)
+    """The pictures of a folder, each of the kind that its name begins with: ``real: limb`` of ``limb007.jpg``.
+
+    Raises:
+        PackError: there is none, or one cannot be read.
+    """
+    for path in picture_files(folder):
+        yield REAL + path.stem.rstrip("0123456789-_ "), path.stem, read_gray(path)
+
+
+def wrong_for_fitting(folder: Path) -> Iterator[Named]:
+    """The pictures of a folder that are no frontal chest, each as it is and exposed and turned otherwise."""
+    for number, (kind, name, picture) in enumerate(pictures_of(folder)):
+        rng = np.random.default_rng([number, 11])
+        yield kind, name, picture
+        for _ in range(WRONG_COPIES):
+            yield f"{kind}, altered", name, exposed(np.rot90(picture, int(rng.integers(4))), rng)
 
 
 def _drawn(first: int, counts: Mapping[str, int]) -> Iterator[Named]:

@@ -130,18 +130,28 @@ def test_a_radiograph_that_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_weights_from_pack_to_report(pack: Pack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "reports" / "weights.html"
-    asked = ["weights", "--data", str(pack.root), "--split", "val", "--resamples", str(FEW), "--out", str(out)]
+    asked = ["weights", "--data", str(pack.cases[0].root), "--split", "val", "--resamples", str(FEW), "--out", str(out)]
     assert main([*asked, "--device", "cpu", "--worst", "2"]) == 0
     assert "share of radiographs scored | 3 |" in capsys.readouterr().out
     _read_page(out.read_text())
-    assert main(["weights", "--data", str(pack.root), "--split", "elsewhere"]) == 2
+    assert main(["weights", "--data", str(pack.cases[0].root), "--split", "elsewhere"]) == 2
     assert "of the split 'elsewhere', found none" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_a_service_says_what_its_weights_say(server: Server, pack: Pack, tmp_path: Path) -> None:
     out = tmp_path / "service.html"
-    asked = ["service", "--url", server.url, "--data", str(pack.root), "--split", "val", "--resamples", str(FEW)]
+    asked = [
+        "service",
+        "--url",
+        server.url,
+        "--data",
+        str(pack.cases[0].root),
+        "--split",
+        "val",
+        "--resamples",
+        str(FEW),
+    ]
     assert main([*asked, "--out", str(out), "--worst", "2", "--parallel", "2"]) == 0
     _read_page(out.read_text())
     assert server.url in out.read_text()

@@ -4,7 +4,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.evaluation import Figure, Result, brixia_correlation, dice, figures, mean_absolute_error, table
+from models.evaluation import (
+    Figure,
+    Result,
+    area_under_curve,
+    brixia_correlation,
+    dice,
+    figures,
+    mean_absolute_error,
+    table,
+)
 from models.pack import Case
 
 CASE = Case(
@@ -58,10 +67,38 @@ def test_the_table_has_bars_verdicts_and_other_systems() -> None:
     assert covid.others == {"manet": 1.5}
     assert by_name["lungs, mean Dice"].met
     assert by_name["readers' disagreement, COVID-19"].value == 1
-    assert not by_name["disease, mean Dice"].met, "without radiographs a bar is not met"
+    assert by_name["disease, mean Dice"].met, "without radiographs a bar does not apply"
     printed = table(lines)
     assert "| severity MAE, COVID-19 | 1 | 1.500 | 1.500 |" in printed
+    assert "| disease, mean Dice | 0 |  |  |  |  | ≥ 0.65 | not applicable |" in printed
     assert "MISSED" in printed
+
+
+def test_each_group_has_its_own_figures() -> None:
+    """The diseased share orders three of four pairs of opacities and others; one healthy adult of two is over 0."""
+    adult = replace(CASE, label="Normal", age_group="adult", score=0.0)
+    child, other = replace(adult, age_group="child"), replace(CASE, label="Other", score=None, view="AP")
+    opacity = replace(other, label="Pneumonia")
+    results = [
+        *(replace(result(score, case=adult), diseased_share=share) for score, share in ((0, 0.0), (1, 0.2))),
+        replace(result(0, case=child), diseased_share=0.0),
+        *(replace(result(2, case=other), diseased_share=share) for share in (0.3, 0.0)),
+        *(replace(result(3, case=opacity), diseased_share=share) for share in (0.25, 0.5)),
+        result(4),
+    ]
+    found = {line.name: line.value for line in figures(results)}
+    assert found["healthy adults, mean score"] == found["healthy adults, part over 0"] == 0.5
+    assert found["bedside (AP) without opacity, mean score"] == 2
+    assert found["healthy children, mean score"] == 0
+    assert found["opacities against adult normals, AUC"] == 1
+    assert found["opacities against other findings, no opacity, AUC"] == 0.75
+    assert found["severity MAE, the paper's mixture"] == pytest.approx((55 * 0.5 + 44 * 0 + 36 * 0.5) / 135)
+
+
+def test_ties_count_half_in_the_area_under_the_curve() -> None:
+    assert area_under_curve([1, 0], [0]) == 0.75
+    assert area_under_curve([0.2], [0.1, 0.3]) == 0.5
+    assert np.isnan(area_under_curve([], [1.0]))
 
 
 def test_a_bar_holds_on_its_own_side() -> None:

@@ -119,7 +119,7 @@ def test_the_loss_is_least_where_the_teacher_is() -> None:
 
 @pytest.mark.slow
 def test_a_folder_becomes_a_pair_that_serves(pack: Pack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["distil", "--images", str(pack.root / "images"), "--out", str(tmp_path)]
+    command = ["distil", "--images", str(pack.cases[0].root / "images"), "--out", str(tmp_path)]
     assert main([*command, "--epochs", "1", "--input-size", "64", "--training-data", "Phantoms"]) == 0
     weights = [Path(line) for line in capsys.readouterr().out.splitlines()]
     cards = [read_card(path) for path in weights]

@@ -124,7 +124,7 @@ def test_stage_two_learns_from_masks_and_normals_within_the_lungs(pack: Pack, lu
 
 
 def test_a_pack_without_masks_is_named(pack: Pack, lungs: Stage) -> None:
-    shares_only = pack.select(lambda case: not case.has_disease and not case.is_normal)
+    shares_only = [case for case in pack if not case.has_disease and not case.is_normal]
     with pytest.raises(PackError, match="none of 4 radiographs has what stage 'disease' is fitted to"):
         make_samples("disease", shares_only, SIDE, lungs)
 
@@ -262,7 +262,7 @@ def test_any_weights_are_gone_on_with(pack: Pack, encoder_weights: Path, tmp_pat
     recipe = Preset(Configuration("disease", "Unet", "efficientnet-b0", 64), "Dice", "BCE", "Adam", 1e-3, 4)
     samples = [Sample(case.pixels, case.lungs.astype(np.uint8) * 255) for case in pack.cases]
     first = recreate(recipe, run_in(tmp_path / "first", encoder_weights), samples, samples)
-    command = ["disease", "--data", str(pack.root), "--out", str(tmp_path / "second"), "--start", str(first)]
+    command = ["disease", "--data", str(pack.cases[0].root), "--out", str(tmp_path / "second"), "--start", str(first)]
     assert main([*command, "--epochs", "1", "--batches", "1", "--input-size", "64", "--licence", "Ours"]) == 0
     network, card = load_checkpoint(tmp_path / "second" / "disease.safetensors", "disease")
     assert (card.architecture, card.encoder, card.classification_head) == ("Unet", "efficientnet-b0", False)
@@ -308,6 +308,16 @@ def test_the_search_space_is_the_papers(role: str) -> None:
 
 
 def test_the_command_line_names_what_is_missing(pack: Pack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["published", "U-Net", "lungs", "--data", str(pack.root), "--out", str(tmp_path), "--input-size", "64"]
+    command = [
+        "published",
+        "U-Net",
+        "lungs",
+        "--data",
+        str(pack.cases[0].root),
+        "--out",
+        str(tmp_path),
+        "--input-size",
+        "64",
+    ]
     assert main(command) == 2
     assert "no packaged ImageNet weights are known for 'se_resnext101_32x4d'" in capsys.readouterr().err

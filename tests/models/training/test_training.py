@@ -1,6 +1,6 @@
 import json
 from dataclasses import replace
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,16 @@ from models.networks import build_network
 from models.pack import Case, Pack, PackError, patient_folds
 from models.stage import Stage
 from models.training.__main__ import main
-from models.training.crossvalidation import SHIFTS, Choice, HeldOut, choose, hold_out, shift_logits
-from models.training.disease import BATCH_SHARE, DiseaseBatches, disease_loss
+from models.training.crossvalidation import SHIFTS, HeldOut, choose, hold_out, shift_logits
+from models.training.disease import BATCH_SHARE, DiseaseBatches
+from models.training.disease_loss import disease_loss
 from models.training.encoders import StartError, start_from_imagenet
 from models.training.fitting import Schedule, fit
 from models.training.lungs import LungBatches, lung_loss
 from models.training.recipes import calibrate_disease
+from models.training.runs import Run, begin
 from tests.models.packs import SIDE, write_pack
+from tests.models.training.held_out import a_choice, seen_at
 from tests.support.stubs import FixedMap
 
 GRAY = (0.5, 0.5, 0.5)
@@ -85,11 +88,15 @@ def test_batches_are_seeded(pack: Pack, drawn_lungs: Stage) -> None:
 
 def test_a_disease_batch_is_made_up_of_all_kinds_and_masked_outside_the_lungs(pack: Pack, drawn_lungs: Stage) -> None:
     (batch,) = DiseaseBatches(pack.cases, drawn_lungs, 64, GRAY, GRAY, count=1, seed=0)(0)
-    assert len(batch["image"]) == sum(BATCH_SHARE.values())
+    kinds = ("masked", "shares", "child", "adult")
+    assert len(batch["image"]) == sum(BATCH_SHARE[kind] for kind in kinds), (
+        "of kinds the pack has none of, there are none"
+    )
     assert batch["masked"].sum() == BATCH_SHARE["masked"]
-    without_mask = batch["masked"] == 0
-    assert not batch["shares"][without_mask].isnan().any()
-    assert batch["shares"][~without_mask].isnan().all()
+    assert not batch["shares"][~batch["masked"]].isnan().any()
+    assert batch["shares"][batch["masked"]].isnan().all()
+    assert batch["healthy"].sum() == BATCH_SHARE["child"] + BATCH_SHARE["adult"]
+    assert torch.equal(batch["label"], (~batch["healthy"]).float())
     outside = batch["zones"] == 0
     # The bicubic edge aside, all outside the lungs is black.
     assert (batch["image"][:, 0][outside] <= -0.9).float().mean() > 0.8
@@ -102,7 +109,7 @@ def test_the_disease_loss_rewards_the_truth(pack: Pack, drawn_lungs: Stage) -> N
     sure = torch.full_like(batch["disease"], -8.0)
     truth = torch.where(batch["disease"] > 0.5, 8.0, sure)
     # Where there is no mask, a share is met by filling that part of each zone.
-    for index in torch.nonzero(batch["masked"] == 0).flatten():
+    for index in torch.nonzero(~batch["masked"]).flatten():
         for zone in range(6):
             inside = torch.nonzero((zones[index, 0] == zone + 1).flatten()).flatten()
             wanted = inside[: round(float(batch["shares"][index, zone]) * len(inside))]
@@ -112,19 +119,64 @@ def test_the_disease_loss_rewards_the_truth(pack: Pack, drawn_lungs: Stage) -> N
     assert disease_loss(sure, batch) > good
 
 
-def test_losses_without_any_target_are_zero_and_have_a_gradient() -> None:
-    logits = torch.zeros(2, 1, 8, 8, requires_grad=True)
-    batch = {
-        "zones": torch.zeros(2, 8, 8, dtype=torch.uint8),
-        "disease": torch.zeros(2, 1, 8, 8),
-        "masked": torch.zeros(2),
-        "shares": torch.full((2, 6), nan),
-        "score": torch.full((2,), nan),
+def unknown(count: int, side: int) -> dict[str, torch.Tensor]:
+    """A batch of radiographs of which nothing is known; the whole picture is the first zone."""
+    return {
+        "zones": torch.ones(count, side, side, dtype=torch.uint8),
+        "disease": torch.zeros(count, 1, side, side),
+        "masked": torch.zeros(count, dtype=torch.bool),
+        "boxes": torch.zeros(count, side, side, dtype=torch.uint8),
+        "boxed": torch.zeros(count, dtype=torch.bool),
+        "shares": torch.full((count, 6), nan),
+        "score": torch.full((count,), nan),
+        "healthy": torch.zeros(count, dtype=torch.bool),
+        "without_opacity": torch.zeros(count, dtype=torch.bool),
+        "label": torch.zeros(count),
+        "label_weight": torch.zeros(count),
     }
-    loss = disease_loss(logits, batch)
+
+
+def test_losses_without_any_target_are_zero_and_have_a_gradient() -> None:
+    logits, label = torch.zeros(2, 1, 8, 8, requires_grad=True), torch.zeros(2, 1, requires_grad=True)
+    loss = disease_loss((logits, label), unknown(2, 8))
     loss.backward()
     assert loss == 0
     assert not logits.grad.any()
+    assert not label.grad.any()
+
+
+def test_a_box_asks_for_something_within_and_nothing_without() -> None:
+    batch = unknown(1, 32)
+    batch["boxed"][0], batch["boxes"][0, 4:20, 4:20] = True, 1
+    logits = {"nothing": torch.full((1, 1, 32, 32), -6.0)}
+    logits["in the box"] = logits["nothing"].clone()
+    logits["in the box"][..., 4:20, 4:14] = 6
+    logits["beside the box"] = logits["nothing"].clone()
+    logits["beside the box"][..., 20:, 4:20] = 6
+    logits["everywhere"] = -logits["nothing"]
+    losses = {name: float(disease_loss(one, batch)) for name, one in logits.items()}
+    assert losses["in the box"] < 0.05
+    assert min(losses, key=losses.__getitem__) == "in the box"
+    assert losses["beside the box"] > losses["nothing"]
+
+
+def test_what_is_only_said_to_be_without_opacity_is_pulled_less_than_what_is_healthy() -> None:
+    """A plainly wrong label must not outweigh all else: the pull of a tolerant loss stays bounded."""
+    marked = torch.full((1, 1, 16, 16), 4.0)
+    healthy, reported = unknown(1, 16), unknown(1, 16)
+    healthy["healthy"][0], healthy["shares"], healthy["score"] = True, torch.zeros(1, 6), torch.zeros(1)
+    reported["without_opacity"][0] = True
+    assert 0.1 < disease_loss(marked, reported) <= 0.5
+    assert disease_loss(marked, healthy) > 4 * disease_loss(marked, reported)
+
+
+def test_the_label_is_learnt_with_its_weight() -> None:
+    batch = unknown(2, 8)
+    batch["label"], batch["label_weight"] = torch.tensor([1.0, 0.0]), torch.tensor([1.0, 0.0])
+    maps = torch.zeros(2, 1, 8, 8)
+    right, wrong = torch.tensor([[5.0], [5.0]]), torch.tensor([[-5.0], [5.0]])
+    assert disease_loss((maps, right), batch) < 0.01
+    assert disease_loss((maps, wrong), batch) > 2
 
 
 def test_no_patient_is_in_two_folds(pack: Pack) -> None:
@@ -144,28 +196,41 @@ def test_the_operating_point_is_where_held_out_figures_are_best(pack: Pack) -> N
     def held_out(case: Case) -> HeldOut:
         blurred = ((0.1,) if case.is_normal else (0.3,)) * 6
         clear = (0.1,) * 6 if case.is_normal else (0.5, 0.5, 0.5, 0.5, 0.2, 0.2)
-        shares = tuple(clear if index == best else blurred for index in range(len(SHIFTS)))
-        return HeldOut(case, shares, (0.6,) * len(SHIFTS) if case.has_disease else ())
+        shares = [clear if index == best else blurred for index in range(len(SHIFTS))]
+        return seen_at(case, shares, dice=0.6 if case.has_disease else None)
 
     choice = choose([held_out(case) for case in pack.cases])
-    assert choice.shift == 0.75
+    assert (choice.shift, choice.label_shift) == (0.75, 0)
     assert 0.2 <= choice.threshold < 0.5
-    assert (choice.covid, choice.normals, choice.adults) == (0, 0, 0)
+    assert (choice.covid, choice.mixture, choice.adults, choice.adults_over, choice.children) == (0, 0, 0, 0, 0)
+    assert isnan(choice.bedside)
     assert choice.dice == pytest.approx(0.6)
-    assert choice.scored == sum(case.is_scored_covid for case in pack.cases)
+    assert choice.counts["COVID-19"] == sum(case.is_scored_covid for case in pack.cases)
 
 
-def test_adult_normals_have_a_limit_of_their_own(pack: Pack) -> None:
-    """A low threshold is right for forty patients and wrong for one adult normal; a high one the other way round."""
+def test_healthy_adults_come_first(pack: Pack) -> None:
+    """A low threshold is right for forty patients and wrong for one healthy adult; a high one the other way round."""
     covid = replace(next(case for case in pack.cases if case.is_scored_covid), score=1.0)
     adult = next(case for case in pack.cases if case.is_adult_normal)
-    patients = [HeldOut(covid, ((0.4, *(0.0,) * 5),) * len(SHIFTS), ()) for _ in range(40)]
-    normals = [HeldOut(adult, ((0.45, *(0.0,) * 5),) * len(SHIFTS), ())]
-    children = [HeldOut(replace(adult, age_group="child"), ((0.0,) * 6,) * len(SHIFTS), ()) for _ in range(40)]
-    masked = [HeldOut(replace(adult, label=""), ((0.0,) * 6,) * len(SHIFTS), (0.5,) * len(SHIFTS))]
+    patients = [seen_at(covid, [(0.4, *(0.0,) * 5)] * len(SHIFTS)) for _ in range(40)]
+    normals = [seen_at(adult, [(0.45, *(0.0,) * 5)] * len(SHIFTS))]
+    children = [seen_at(replace(adult, age_group="child"), [(0.0,) * 6] * len(SHIFTS)) for _ in range(40)]
+    masked = [seen_at(replace(adult, label=""), [(0.0,) * 6] * len(SHIFTS), dice=0.5)]
     found = choose(patients + normals + children + masked)
     assert found.threshold >= 0.45
     assert (found.adults, found.covid) == (0, 1)
+
+
+def test_the_label_keeps_healthy_adults_at_zero_and_lets_disease_through(pack: Pack) -> None:
+    """Maps mark healthy and diseased lungs alike; the head's logits, -1 and -3, tell them apart after a shift."""
+    covid = replace(next(case for case in pack.cases if case.is_scored_covid), score=6.0)
+    adult = next(case for case in pack.cases if case.is_adult_normal)
+    marked = [(0.9,) * 6] * len(SHIFTS)
+    items = [seen_at(covid, marked, label=-1.0), seen_at(adult, marked, label=-3.0)]
+    found = choose(items)
+    assert (found.adults, found.covid) == (0, 0)
+    assert 1 < found.label_shift <= 3
+    assert [item.score(0.0, found.label_shift, 0.5) for item in items] == [6, 0]
 
 
 @given(st.floats(0.001, 0.999), st.floats(-3, 3))
@@ -176,18 +241,20 @@ def test_a_shift_is_added_to_the_logit(probability: float, shift: float) -> None
 
 def test_calibrated_weights_answer_shifted_logits(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = build_network("MAnet", "tu-tf_efficientnet_lite0").eval()
+    network = build_network("MAnet", "tu-tf_efficientnet_lite0", classification_head=True).eval()
     fields = {"architecture": "MAnet", "encoder": "tu-tf_efficientnet_lite0", "input_size": 64}
+    fields |= {"classification_head": True}
     card = ModelCard(role="disease", name="x", mean=(0.5,) * 3, std=(0.5,) * 3, threshold=0.3, **fields)
     save_checkpoint(tmp_path / "fitted.safetensors", network, card, half=False)
-    choice = Choice(shift=0.75, threshold=0.22, covid=0.7, normals=0.0, adults=0.1, dice=0.65, scored=9, masked=3)
+    choice = a_choice(shift=0.75, threshold=0.22, label_shift=-0.5)
     out = calibrate_disease(tmp_path / "fitted.safetensors", tmp_path / "calibrated.safetensors", choice)
     image = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
     before, after = (Stage.load(path, role="disease") for path in (tmp_path / "fitted.safetensors", out))
     assert after.card.threshold == 0.22
     assert after.card.metrics["cross_validation"]["dice"] == 0.65
-    expected = shift_logits(before.predict([image])[0], 0.75)
-    np.testing.assert_allclose(after.predict([image])[0], expected, atol=2e-3)
+    (maps, labels), (shifted, shifted_labels) = before.predict([image]), after.predict([image])
+    np.testing.assert_allclose(shifted, shift_logits(maps, 0.75), atol=4e-3)
+    np.testing.assert_allclose(shifted_labels, shift_logits(labels, -0.5), atol=4e-3)
 
 
 def test_what_is_no_pack_is_named(tmp_path: Path) -> None:
@@ -196,6 +263,39 @@ def test_what_is_no_pack_is_named(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("id,split\nx,train\n")
     with pytest.raises(PackError, match="line 2"):
         Pack(tmp_path)
+
+
+def test_two_folders_are_read_as_one_pack(tmp_path: Path) -> None:
+    first, second = write_pack(tmp_path / "first", 3), write_pack(tmp_path / "second", 3)
+    with pytest.raises(PackError, match=r"expected other ids than .*first has, found 'p000' in both"):
+        Pack(first, second)
+    table = (second / "table.csv").read_text().replace("p00", "q00")
+    (second / "table.csv").write_text(table)
+    pack = Pack(first, second)
+    assert [case.id for case in pack] == ["p000", "p001", "p002", "q000", "q001", "q002"]
+    # Both have a patient 0: they are two people.
+    folds = patient_folds(pack.cases, 6)
+    assert sorted(sorted(case.id for case in fold) for fold in folds if fold) == [
+        ["p000", "p001"],
+        ["p002"],
+        ["q000", "q001"],
+        ["q002"],
+    ]
+
+
+def test_a_classification_head_is_begun_beside_weights_without_one(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = build_network("MAnet", "tu-tf_efficientnet_lite0").eval()
+    fields = {"architecture": "MAnet", "encoder": "tu-tf_efficientnet_lite0", "input_size": 64}
+    card = ModelCard(role="disease", name="x", mean=(0.5,) * 3, std=(0.5,) * 3, threshold=0.3, **fields)
+    save_checkpoint(tmp_path / "old.safetensors", network, card, half=False)
+    run = Run(tmp_path / "run", 1, 64, 0, torch.device("cpu"), start=tmp_path / "old.safetensors")
+    begun = begin("disease", run, "MAnet", "", (0.5,) * 3, (0.5,) * 3, classification_head=True)
+    image = torch.rand(1, 3, 64, 64)
+    maps, label = begun.network.eval()(image)
+    assert begun.classification_head
+    assert label.shape == (1, 1)
+    torch.testing.assert_close(maps, network(image))
 
 
 def test_only_known_packages_start_an_encoder() -> None:
@@ -208,7 +308,7 @@ def test_the_command_line_from_pack_to_evaluation(
     pack: Pack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Both stages fitted for a moment and judged: the files fit together, whatever the figures."""
-    data, short = ["--data", str(pack.root)], ["--epochs", "1", "--input-size", "64"]
+    data, short = ["--data", str(pack.cases[0].root)], ["--epochs", "1", "--input-size", "64"]
     assert main(["lungs", *data, *short, "--out", str(tmp_path / "lungs")]) == 0
     lungs = ["--lungs", str(tmp_path / "lungs" / "lungs.safetensors")]
     # Barely fitted lungs would leave stage II without a radiograph: the embedded ones stand in.
@@ -238,11 +338,12 @@ def test_each_fold_is_judged_by_a_model_that_did_not_see_it(pack: Pack, drawn_lu
     assert not seen[0] & held_out
     # A fold that is done is not fitted again.
     for number, fold in enumerate(patient_folds(pack.cases, 3)):
-        kept = {case.id: ([[0.5] * 6] * len(SHIFTS), []) for case in fold}
+        figures = {"shares": [[0.5] * 6] * len(SHIFTS), "diseased": [0.5] * len(SHIFTS), "dice": [], "label": 1.5}
+        kept = {case.id: figures for case in fold}
         (tmp_path / f"fold-{number}.json").write_text(json.dumps(kept))
     found = hold_out(pack.cases, drawn_lungs, fit_fold, 3, tmp_path)
     assert {item.case.id for item in found} == {case.id for case in pack.cases}
-    assert found[0].shares[0] == (0.5,) * 6
+    assert (found[0].shares[0], found[0].label) == ((0.5,) * 6, 1.5)
     alone = hold_out(pack.cases, drawn_lungs, fit_fold, 3, tmp_path, only=1)
     assert {item.case.id for item in alone} == {case.id for case in patient_folds(pack.cases, 3)[1]}
     assert {item.fold for item in alone} == {1}
