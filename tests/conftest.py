@@ -3,9 +3,17 @@ from collections.abc import Iterator
 import cv2
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from models.phantom import draw_phantom
 from tests.app.server import Server, running
+
+# No property test depends on the clock: a busy machine is no fault of the code.
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+# The default tries the same cases each time; `--hypothesis-profile=fresh` new ones.
+settings.register_profile("fixed", UNTIMED, derandomize=True)
+settings.register_profile("fresh", UNTIMED, derandomize=False)
+settings.load_profile("fixed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -257,7 +257,7 @@ def test_problem_codes_are_unique() -> None:
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_upload_is_ever_our_error(server: Server, upload: bytes) -> None:
     for request_ in ({"content": upload}, {"files": {"file": upload}}):
         answer = server.client.post("/score", **request_)

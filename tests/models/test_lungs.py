@@ -33,7 +33,7 @@ def test_zones_partition_any_mask_and_have_equal_areas_within_a_row(mask: np.nda
 
 
 @given(blobs(left=True))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_zones_of_a_lung_are_thirds(mask: np.ndarray) -> None:
     lung = cut_zones(mask.astype(bool))
     areas = [np.count_nonzero(lung.mask[rows]) for rows in lung.zones]
@@ -41,7 +41,7 @@ def test_zones_of_a_lung_are_thirds(mask: np.ndarray) -> None:
 
 
 @given(two_lungs())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_two_lungs_are_told_apart_alike_by_both_rules(mask: np.ndarray) -> None:
     robust, reference = (separate_lungs(mask, rule, WHOLE) for rule in ("robust", "reference"))
     assert robust.found == 2
@@ -54,7 +54,7 @@ def test_two_lungs_are_told_apart_alike_by_both_rules(mask: np.ndarray) -> None:
 
 
 @given(two_lungs())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_mirrored_mask_has_mirrored_lungs(mask: np.ndarray) -> None:
     straight, mirrored = (separate_lungs(picture, "robust", WHOLE) for picture in (mask, mask[:, ::-1].copy()))
     np.testing.assert_array_equal(straight.left.mask, mirrored.right.mask[:, ::-1])

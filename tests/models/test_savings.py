@@ -42,7 +42,7 @@ def multiplications(network: nn.Module, side: int) -> int:
     width=st.integers(1, 12),
     bias=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_convolution_of_an_enlarged_picture(
     count: int, inputs: int, outputs: int, height: int, width: int, bias: bool
 ) -> None:
@@ -78,7 +78,7 @@ def spared(part: nn.Module, side: int, channels: int = 4) -> nn.Module | None:
     depthwise=st.booleans(),
     bias=st.booleans(),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_convolutions_that_pad_themselves(kernel: int, stride: int, side: int, depthwise: bool, bias: bool) -> None:
     groups = 4 if depthwise else 1
     for part in (

@@ -12,7 +12,7 @@ from tests.models.test_lungs import WHOLE
 
 
 @given(two_lungs(), st.integers(0, 2**32 - 1), st.floats(0, 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_shares_lie_in_0_to_1_and_mirror(mask: np.ndarray, seed: int, density: float) -> None:
     disease = np.random.default_rng(seed).random((SIZE, SIZE)) < density
     shares = zone_shares(separate_lungs(mask, "robust", WHOLE), disease)
@@ -23,7 +23,7 @@ def test_shares_lie_in_0_to_1_and_mirror(mask: np.ndarray, seed: int, density: f
 
 
 @given(two_lungs())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_all_or_no_disease(mask: np.ndarray) -> None:
     lungs = separate_lungs(mask, "robust", WHOLE)
     assert zone_shares(lungs, np.ones((SIZE, SIZE), bool)) == (1,) * 6

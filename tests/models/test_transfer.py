@@ -18,7 +18,7 @@ def picture(kind: str, seed: int) -> Prepared:
 
 
 @given(st.lists(st.sampled_from(("uint8 gray", "uint8 colour", "float gray", "float colour")), min_size=1, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_company_travels_as_the_same_values(kinds: list[str]) -> None:
     batch = [picture(kind, seed) for seed, kind in enumerate(kinds)]
     stacked = assemble(batch, Buffer(CPU))

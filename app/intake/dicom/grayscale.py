@@ -57,9 +57,9 @@ def read_grayscale(dataset: Dataset, module: PixelModule) -> Grayscale:
         UnreadableImage: a LUT that is damaged.
     """
     if module.photometric == "PALETTE COLOR":
-        return Grayscale(_IDENTITY, read_palette(dataset), False, None, False)
-    modality = read_lookup(dataset, "ModalityLUTSequence") or _read_rescale(dataset)
-    voi = read_lookup(dataset, "VOILUTSequence") or read_window(dataset)
+        return Grayscale(_IDENTITY, read_palette(dataset, module.signed), False, None, False)
+    modality = read_lookup(dataset, "ModalityLUTSequence", module.signed) or _read_rescale(dataset)
+    voi = read_lookup(dataset, "VOILUTSequence", _may_be_negative(modality, module)) or read_window(dataset)
     shape = str(dataset.get("PresentationLUTShape", "")).strip()
     inverted = module.photometric == "MONOCHROME1" or shape == "INVERSE"
     whole = module.stored == 8 and not module.signed and modality == _IDENTITY
@@ -167,6 +167,16 @@ def _read_rescale(dataset: Dataset) -> tuple[float, float]:
     """Slope and intercept; what is absent or makes no sense changes nothing."""
     slope, intercept = read_number(dataset.get("RescaleSlope")), read_number(dataset.get("RescaleIntercept"))
     return slope or 1.0, intercept or 0.0
+
+
+def _may_be_negative(modality: Lookup | tuple[float, float], module: PixelModule) -> bool:
+    """Whether a VOI LUT's input has a sign (C.11.2.1.1): that of samples counts only as the rescale leaves it."""
+    if isinstance(modality, Lookup):
+        return False
+    slope, intercept = modality
+    lowest = -(1 << module.stored - 1) if module.signed else 0
+    highest = lowest + (1 << module.stored) - 1
+    return min(lowest * slope, highest * slope) + intercept < 0
 
 
 def _read_padding(dataset: Dataset, module: PixelModule) -> tuple[int, int] | None:

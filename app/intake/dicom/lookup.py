@@ -37,8 +37,11 @@ class Lookup:
         return found
 
 
-def read_lookup(dataset: Dataset, keyword: str) -> Lookup | None:
+def read_lookup(dataset: Dataset, keyword: str, signed: bool) -> Lookup | None:
     """The first table of the sequence ``keyword``; None without one.
+
+    Args:
+        signed: whether what is looked up can be below zero.
 
     Raises:
         UnreadableImage: a table that is not what its descriptor says.
@@ -46,11 +49,14 @@ def read_lookup(dataset: Dataset, keyword: str) -> Lookup | None:
     items = dataset.get(keyword)
     if not items:
         return None
-    return _read_table(items[0].get("LUTDescriptor"), items[0].get("LUTData"), _is_little(dataset), dataset)
+    return _read_table(items[0].get("LUTDescriptor"), items[0].get("LUTData"), dataset, signed)
 
 
-def read_palette(dataset: Dataset) -> Lookup:
+def read_palette(dataset: Dataset, signed: bool) -> Lookup:
     """The table of a palette whose colours are all gray.
+
+    Args:
+        signed: whether samples can be below zero.
 
     Raises:
         UnsupportedDicom: other colours, or tables in segments.
@@ -62,8 +68,8 @@ def read_palette(dataset: Dataset) -> Lookup:
         _read_table(
             dataset.get(f"{colour}PaletteColorLookupTableDescriptor"),
             dataset.get(f"{colour}PaletteColorLookupTableData"),
-            _is_little(dataset),
             dataset,
+            signed,
         )
         for colour in _COLOURS
     )
@@ -73,8 +79,9 @@ def read_palette(dataset: Dataset) -> Lookup:
     return red
 
 
-def _read_table(descriptor: Any, data: Any, is_little: bool, dataset: Dataset) -> Lookup:
+def _read_table(descriptor: Any, data: Any, dataset: Dataset, signed: bool) -> Lookup:
     """Raises UnreadableImage."""
+    is_little = dataset.original_encoding[1] is not False
     try:
         count, first, bits = (int(value) for value in descriptor)
         entries = _entries(data, is_little)
@@ -91,7 +98,7 @@ def _read_table(descriptor: Any, data: Any, is_little: bool, dataset: Dataset) -
     table = entries[:count].astype(np.float64)
     # More than the descriptor's bits admit are found now and then.
     top = max((1 << bits) - 1, (1 << int(table.max()).bit_length()) - 1)
-    return Lookup(_signed_where_needed(first, dataset), table, float(top))
+    return Lookup(_with_sign(first, signed, dataset), table, float(top))
 
 
 def _entries(data: Any, is_little: bool) -> NDArray[Any]:
@@ -101,10 +108,9 @@ def _entries(data: Any, is_little: bool) -> NDArray[Any]:
     return (np.atleast_1d(np.asarray(data, dtype=np.int64)) & 0xFFFF).astype(np.uint16)
 
 
-def _signed_where_needed(first: int, dataset: Dataset) -> int:
-    """The first value mapped: unsigned in the file, it still is below zero where samples have a sign."""
-    return first - 0x10000 if first >= 0x8000 and dataset.get("PixelRepresentation") == 1 else first
-
-
-def _is_little(dataset: Dataset) -> bool:
-    return dataset.original_encoding[1] is not False
+def _with_sign(first: int, signed: bool, dataset: Dataset) -> int:
+    """The first value mapped, which has a sign where the values that are looked up have one."""
+    if signed:
+        return first - 0x10000 if first >= 0x8000 else first
+    # Implicit VR does not say: pydicom takes the sign of the samples. Where the file itself says SS, it is believed.
+    return first & 0xFFFF if dataset.original_encoding[0] else first

@@ -339,7 +339,7 @@ async def test_closing_finishes_what_was_queued() -> None:
     steps=st.lists(st.sampled_from(("request", "poison", "leave", "block", "open", "memory", "plenty")), max_size=25),
     max_batch_size=st.integers(1, 6),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_every_admitted_request_ends_exactly_once(steps: list[str], max_batch_size: int) -> None:
     asyncio.run(_scenario(steps, max_batch_size))
 

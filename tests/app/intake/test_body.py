@@ -181,7 +181,7 @@ def test_nothing_is_written_to_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.lists(st.binary(max_size=200) | st.sampled_from([b"--XX", b"\r\n", b"--", _part("file", b"p")]), max_size=8))
-@settings(deadline=None, max_examples=100, database=None)
+@settings(max_examples=100)
 def test_any_form_gives_bytes_or_a_problem_of_the_clients(chunks: list[bytes]) -> None:
     try:
         assert _read(Wire(chunks), content_type=FORM)

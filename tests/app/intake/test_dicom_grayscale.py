@@ -1,22 +1,24 @@
 """The way from stored values to gray, against one that follows the standard's formulas value by value."""
 
-from math import exp
-from typing import Any
+from collections.abc import Callable
+from io import BytesIO
+from math import ceil, exp, floor
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from pydicom import Dataset
+from pydicom import Dataset, dcmread, dcmwrite
 
 from app.errors import UnreadableImage
 from app.intake.dicom.grayscale import apply_grayscale, read_grayscale
 from app.intake.dicom.pixels import PixelModule
 
-from .dicoms import table
+from .dicoms import Samples, table
 
-SETTINGS = settings(max_examples=150, deadline=None, database=None)
+Rounding: TypeAlias = Callable[[float], int]
 
 
 def stored_value(sample: int, module: PixelModule) -> int:
@@ -25,16 +27,25 @@ def stored_value(sample: int, module: PixelModule) -> int:
     return value - (1 << module.stored) if module.signed and value >> (module.stored - 1) else value
 
 
-def looked_up(value: float, lut: Dataset) -> float:
+def half_up(value: float) -> int:
+    return floor(value + 0.5)
+
+
+def half_down(value: float) -> int:
+    return ceil(value - 0.5)
+
+
+def looked_up(value: float, lut: Dataset, rounded: Rounding) -> float:
     """C.11.1.1: values below the first one mapped take the first entry, those above the last."""
     count, first, _ = lut.LUTDescriptor
     entries = np.frombuffer(lut.LUTData, "<u2")
-    return float(entries[int(min(max(round(value) - first, 0), (count or 65536) - 1))])
+    return float(entries[min(max(rounded(value) - first, 0), (count or 65536) - 1)])
 
 
-def modality_value(value: float, dataset: Dataset) -> float:
+def modality_value(value: int, dataset: Dataset) -> float:
     if "ModalityLUTSequence" in dataset:
-        return looked_up(value, dataset.ModalityLUTSequence[0])
+        # What is stored is whole: nothing is rounded.
+        return looked_up(value, dataset.ModalityLUTSequence[0], int)
     return value * float(dataset.get("RescaleSlope", 1)) + float(dataset.get("RescaleIntercept", 0))
 
 
@@ -53,8 +64,17 @@ def windowed(x: float, dataset: Dataset) -> float:
             return 1.0 if x > c - 0.5 + (w - 1) / 2 else (x - (c - 0.5)) / (w - 1) + 0.5
 
 
-def reference(samples: NDArray[Any], module: PixelModule, dataset: Dataset) -> NDArray[np.int64]:
-    """The picture, one sample after the other."""
+def is_rescaled(dataset: Dataset) -> bool:
+    """C.11.1: a slope of 1 and an intercept of 0 are as none."""
+    return "ModalityLUTSequence" in dataset or any(modality_value(value, dataset) != value for value in (0, 1))
+
+
+def reference(samples: NDArray[Any], module: PixelModule, dataset: Dataset, rounded: Rounding) -> NDArray[np.int64]:
+    """The picture, one sample after the other.
+
+    Args:
+        rounded: a rescaled value, before the VOI LUT.
+    """
     values = [stored_value(int(sample), module) for sample in samples.ravel()]
     padding = range(0)
     if "PixelPaddingValue" in dataset:
@@ -62,7 +82,7 @@ def reference(samples: NDArray[Any], module: PixelModule, dataset: Dataset) -> N
         padding = range(ends[0], ends[1] + 1)
     shown = [modality_value(value, dataset) for value in values if value not in padding]
     low, high = min(shown, default=0), max(shown, default=0)
-    if module.stored == 8 and not module.signed and not {"ModalityLUTSequence", "RescaleSlope"} & set(dataset.dir()):
+    if module.stored == 8 and not module.signed and not is_rescaled(dataset):
         low, high = 0, 255
     inverse = module.photometric == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE"
     grays = []
@@ -70,7 +90,7 @@ def reference(samples: NDArray[Any], module: PixelModule, dataset: Dataset) -> N
         x = modality_value(value, dataset)
         if "VOILUTSequence" in dataset:
             lut = dataset.VOILUTSequence[0]
-            share = looked_up(x, lut) / ((1 << lut.LUTDescriptor[2]) - 1)
+            share = looked_up(x, lut, rounded) / ((1 << lut.LUTDescriptor[2]) - 1)
         elif "WindowCenter" in dataset:
             share = windowed(x, dataset)
         elif high > low:
@@ -83,7 +103,7 @@ def reference(samples: NDArray[Any], module: PixelModule, dataset: Dataset) -> N
 
 
 @st.composite
-def pictures(draw: st.DrawFn) -> tuple[NDArray[np.uint8 | np.uint16], PixelModule, Dataset]:
+def pictures(draw: st.DrawFn) -> tuple[Samples, PixelModule, Dataset]:
     """Samples, how they are stored, and a header of transformations."""
     allocated = draw(st.sampled_from((8, 16)))
     stored = draw(st.integers(8, allocated))
@@ -97,19 +117,20 @@ def pictures(draw: st.DrawFn) -> tuple[NDArray[np.uint8 | np.uint16], PixelModul
         photometric=draw(st.sampled_from(("MONOCHROME1", "MONOCHROME2"))),
     )
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    samples = rng.integers(0, 1 << allocated, (4, 6)).astype(np.uint8 if allocated == 8 else np.uint16)
+    drawn = rng.integers(0, 1 << allocated, (4, 6))
+    samples: Samples = drawn.astype(np.uint8) if allocated == 8 else drawn.astype(np.uint16)
     dataset = Dataset()
     dataset.PixelRepresentation = int(module.signed)
+    there = stored_value(int(samples[0, 0]), module)
     least = -(1 << stored - 1) if module.signed else 0
     match draw(st.sampled_from(("none", "rescale", "table"))):
         case "rescale":
-            dataset.RescaleSlope = draw(st.sampled_from((1, 2, 0.5, -1, -0.25)))
-            dataset.RescaleIntercept = draw(st.integers(-5000, 5000))
+            dataset.RescaleSlope = draw(st.sampled_from((1, 2, 0.5, -1, 0.375, -0.625)))
+            dataset.RescaleIntercept = draw(st.just(0) | st.integers(-5000, 5000))
         case "table":
             count = draw(st.integers(2, 300))
-            dataset.ModalityLUTSequence = table(
-                rng.integers(0, 4096, count), max(least, draw(st.integers(-200, 200))), 12
-            )
+            first = max(least, there - draw(st.integers(0, count)))
+            dataset.ModalityLUTSequence = table(rng.integers(0, 4096, count), first, 12)
     match draw(st.sampled_from(("none", "window", "table"))):
         case "window":
             function = draw(st.sampled_from((None, "LINEAR", "LINEAR_EXACT", "SIGMOID")))
@@ -118,26 +139,34 @@ def pictures(draw: st.DrawFn) -> tuple[NDArray[np.uint8 | np.uint16], PixelModul
             dataset.WindowCenter = draw(st.integers(-2000, 70000))
             dataset.WindowWidth = draw(st.integers(1, 70000))
         case "table":
-            bits = draw(st.integers(8, 16))
-            entries = rng.integers(0, 1 << bits, draw(st.integers(2, 400)))
-            dataset.VOILUTSequence = table(entries, draw(st.integers(-300, 300)), bits)
+            bits, count = draw(st.integers(8, 16)), draw(st.integers(2, 400))
+            # A table need not use all of its bits.
+            entries = rng.integers(0, 1 << bits - draw(st.integers(0, 2)), count)
+            first = floor(modality_value(there, dataset)) - draw(st.integers(0, count))
+            # C.11.2.1.1: the first value mapped has a sign where the table's input can have one.
+            ends = (least, least + (1 << stored) - 1)
+            signed = any(modality_value(value, dataset) < 0 for value in ends)
+            low, high = (-(1 << 15), (1 << 15) - 1) if signed else (0, (1 << 16) - 1)
+            dataset.VOILUTSequence = table(entries, min(max(first, low), high), bits)
     if draw(st.booleans()):
         dataset.PresentationLUTShape = draw(st.sampled_from(("IDENTITY", "INVERSE")))
     if draw(st.booleans()):
-        there = stored_value(int(samples[0, 0]), module)
-        dataset.PixelPaddingValue = there
+        values = [stored_value(int(sample), module) for sample in samples.ravel()]
+        dataset.PixelPaddingValue = padding = draw(st.sampled_from((there, min(values), max(values))))
         if draw(st.booleans()):
-            dataset.PixelPaddingRangeLimit = there // 2
+            dataset.PixelPaddingRangeLimit = padding // 2
     return samples, module, dataset
 
 
 @given(pictures())
-@SETTINGS
-def test_the_chain_is_that_of_the_standard(case: tuple[NDArray[np.uint8 | np.uint16], PixelModule, Dataset]) -> None:
+@settings(max_examples=300)
+def test_the_chain_is_that_of_the_standard(case: tuple[Samples, PixelModule, Dataset]) -> None:
     samples, module, dataset = case
-    found = apply_grayscale(samples, module.allocated, module, read_grayscale(dataset, module))
-    # Halves may be rounded either way, as floating point has it.
-    assert np.abs(found.astype(np.int64) - reference(samples, module, dataset)).max() <= 1
+    found = apply_grayscale(samples, module.allocated, module, read_grayscale(dataset, module)).astype(np.int64)
+    # The standard does not say to which of its two neighbours in a VOI LUT a half goes.
+    allowed = [reference(samples, module, dataset, rounded) for rounded in (half_up, half_down)]
+    # The last step's halves may be rounded either way, as floating point has it.
+    assert np.min([np.abs(found - picture) for picture in allowed], axis=0).max() <= 1
 
 
 def module_of(**changes: Any) -> PixelModule:
@@ -151,6 +180,63 @@ def gray(samples: list[list[int]], dataset: Dataset, **changes: Any) -> list[lis
         np.array(samples, np.uint16), 16, module, read_grayscale(dataset, module)
     ).tolist()
     return found
+
+
+def test_a_rescale_that_changes_nothing_is_as_none() -> None:
+    dataset = Dataset()
+    dataset.RescaleSlope, dataset.RescaleIntercept = 1, 0
+    for header in (Dataset(), dataset):
+        assert gray([[10, 20], [30, 200]], header, stored=8, high_bit=7) == [[10, 20], [30, 200]]
+    dataset.RescaleIntercept = 10
+    assert gray([[0, 10], [20, 40]], dataset, stored=8, high_bit=7) == [[0, 64], [128, 255]]
+
+
+def test_a_rescaled_value_takes_the_nearest_entry() -> None:
+    dataset = Dataset()
+    dataset.RescaleSlope = 0.25
+    dataset.VOILUTSequence = table(np.array([0, 85, 170, 255]), 0, 8)
+    assert gray([[1, 3], [9, 11]], dataset) == [[0, 85], [170, 255]]
+
+
+def as_implicit(dataset: Dataset) -> Dataset:
+    """``dataset`` as it is read from a file without VRs."""
+    file = BytesIO()
+    dcmwrite(file, dataset, implicit_vr=True, little_endian=True)
+    return dcmread(file, force=True)
+
+
+@pytest.mark.parametrize("form", [lambda dataset: dataset, as_implicit])
+@pytest.mark.parametrize(
+    ("signed", "slope", "intercept", "first"),
+    [
+        (False, 1, 0, 40000),
+        (True, 1, 0, 40000 - 65536),
+        (False, 1, -32768, 40000 - 65536),
+        (False, -1, 0, 40000 - 65536),
+        (True, 1, 32768, 40000),
+        (True, -1, 32767, 40000),
+    ],
+)
+def test_a_voi_luts_first_value_has_the_sign_of_what_the_rescale_gives(
+    form: Callable[[Dataset], Dataset], signed: bool, slope: int, intercept: int, first: int
+) -> None:
+    """C.11.2.1.1, where the descriptor holds the bits of 40000."""
+    dataset = Dataset()
+    dataset.PixelRepresentation = int(signed)
+    dataset.RescaleSlope, dataset.RescaleIntercept = slope, intercept
+    dataset.VOILUTSequence = table(np.array([0, 85, 170, 255]), 40000, 8)
+    stored = [(first + place - intercept) // slope & 0xFFFF for place in range(4)]
+    assert gray([stored[:2], stored[2:]], form(dataset), signed=signed) == [[0, 85], [170, 255]]
+
+
+@pytest.mark.parametrize("form", [lambda dataset: dataset, as_implicit])
+def test_behind_a_modality_lut_no_value_is_below_zero(form: Callable[[Dataset], Dataset]) -> None:
+    dataset = Dataset()
+    dataset.PixelRepresentation = 1
+    dataset.ModalityLUTSequence = table(np.arange(40000, 40004), 65535, 16)
+    dataset.VOILUTSequence = table(np.array([0, 85, 170, 255]), 40000, 8)
+    # The modality LUT starts at -1: its own input is what is stored.
+    assert gray([[0xFFFF, 0], [1, 2]], form(dataset), signed=True) == [[0, 85], [170, 255]]
 
 
 def test_a_single_value_is_black_in_either_polarity() -> None:

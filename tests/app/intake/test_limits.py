@@ -179,7 +179,7 @@ MAGICS = (
     b"MM\0*\0\0\0\x08",
     b"BM" + bytes(12) + b"(\0\0\0",
 )
-FUZZ = settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
+FUZZ = settings(suppress_health_check=list(HealthCheck))
 
 
 @given(st.sampled_from(MAGICS), st.binary(max_size=300))

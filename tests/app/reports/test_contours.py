@@ -78,7 +78,7 @@ def test_simplified_to_far_fewer_points() -> None:
     assert points < 0.25 * sum(map(len, outer_borders(mask)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(masks)
 def test_polygons_follow_the_borders(mask: np.ndarray) -> None:
     polygons = contours(mask)

@@ -240,7 +240,7 @@ def test_lines_grow_with_the_picture() -> None:
     assert covered[1] > 2 * covered[0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40)), elements=st.integers(0, 6)), st.booleans())
 def test_draws_whatever_the_masks_are(zones: np.ndarray, shrink: bool) -> None:
     pixels = np.full(zones.shape, 100, np.uint8)
@@ -278,7 +278,7 @@ def test_refuses_what_a_format_cannot_hold() -> None:
         encode_picture(np.zeros((4, 16384, 3), np.uint8), "webp")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arrays(np.bool_, st.tuples(st.integers(1, 40), st.integers(1, 40))))
 def test_masks_round_trip(mask: np.ndarray) -> None:
     with Image.open(BytesIO(encode_mask(mask))) as image:

@@ -25,7 +25,7 @@ def test_figures_worked_out_by_hand() -> None:
     assert one.kappa.value == pytest.approx(1 - 1.5 / 8)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SCORES)
 def test_kappa_is_the_library_s_on_half_points(pairs: list[tuple[int, int]]) -> None:
     scores, halves = (np.array(column) for column in zip(*pairs, strict=True))
@@ -39,7 +39,7 @@ def test_kappa_is_the_library_s_on_half_points(pairs: list[tuple[int, int]]) -> 
         assert found.r2.value == pytest.approx(r2_score(halves / 2, scores))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 12), min_size=3, max_size=40).filter(lambda values: len(set(values)) > 1))
 def test_a_perfect_system_and_a_shifted_one(halves: list[int]) -> None:
     consensus = np.array(halves) / 2
