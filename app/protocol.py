@@ -4,6 +4,7 @@ import asyncio
 from http import HTTPStatus
 from typing import ClassVar, Final
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import HeadersTooLarge, InvalidRequest, Problem
@@ -21,7 +22,7 @@ LINGER_SECONDS: Final = 2.0
 """How long a client may go on sending a body after it was answered."""
 
 
-class _TooLarge(ValueError):
+class _Refused(ValueError):
     """Raised into the parser, which then gives up the connection."""
 
 
@@ -54,9 +55,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
         # A header, trailer or chunk's size that does not end is not handed out by the parser.
         self._framing_bytes += len(data)
-        super().data_received(data)
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
         if self._framing_bytes > MAX_HEAD_BYTES:
             self._refuse(_headers_too_large())
         if self._is_idle():
@@ -83,6 +88,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._linger_timer = self.loop.call_later(self.linger_seconds, self.transport.close)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._receiving = False
         self._unset_linger()
         super().on_message_complete()
@@ -96,6 +103,12 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self.parser.get_method() == b"CONNECT":
+            # A tunnel to elsewhere; what follows would not be HTTP.
+            raise _Refused
+        if self.parser.should_upgrade():
+            # Comes once more, without the question.
+            return
         self._head_arrived()
         self._receiving = True
         super().on_headers_complete()
@@ -112,6 +125,31 @@ class BoundedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         self._unset_stalled()
         super().resume_writing()
+
+    def _parse(self, data: bytes) -> None:
+        """Hands out what is in ``data``; raises HttpParserError.
+
+        A request that asks for another protocol is read as though it did not ask (RFC 9110, 7.8): the parser takes
+        what comes after such a head for that protocol, so it gets the head once more, without the question.
+        """
+        rest = memoryview(data)
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                head = self._head_without_upgrade()
+                # Not the old one: after `Connection: close` that swallows all that comes.
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.parser.feed_data(head)
+                rest = rest[upgrade.args[0] :]
+
+    def _head_without_upgrade(self) -> bytes:
+        """The head that was just read, as it came but for ``Upgrade``."""
+        first = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        fields = [b"%b: %b" % (name, value) for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join([first, *fields, b"", b""])
 
     def _is_idle(self) -> bool:
         """Whether the connection is open, answered, and nothing of a next request is there."""
@@ -147,7 +185,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _count(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > MAX_HEAD_BYTES:
-            raise _TooLarge
+            raise _Refused
 
     def _refuse(self, problem: Problem) -> None:
         """Answers and closes; nothing of the request reaches the application, so it has no id."""
