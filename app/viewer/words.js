@@ -23,6 +23,10 @@ export const FLAGS = {
     "Air looks bright and bones dark. It is scored only with the polarity “Correct if inverted”, which turns it round.",
   ],
   rotated: ["Turned", "The chest lies on its side or upside down, so there is no score. Send it upright."],
+  mirrored: [
+    "Perhaps mirrored",
+    "The heart seems to lie on the wrong side: the picture may be the wrong way round. If so, right and left are exchanged in all that is said here; the score stands.",
+  ],
   lungs_cut_off: [
     "Lungs cut off",
     "A lung reaches the edge of the picture. What lies beyond is not counted.",

@@ -10,6 +10,7 @@ import numpy as np
 
 from models.evaluation.agreement import Agreement, Estimate, agreement, mean_estimate
 from models.evaluation.bars import SYSTEMS
+from models.evaluation.groups import GROUPS
 from models.evaluation.ranges import Ranges, ranged
 from models.evaluation.results import Result, evaluate
 from models.evaluation.subjects import Subject
@@ -24,11 +25,9 @@ from models.evaluation.zones import (
 )
 from models.pack import Case
 
-_GROUPS: Final[Mapping[str, Callable[[Case], bool]]] = {
+_SCORED: Final[Mapping[str, Callable[[Case], bool]]] = {
     "all scored by readers": lambda case: case.score is not None,
-    "COVID-19": lambda case: case.is_scored_covid,
-    "normals": lambda case: case.is_normal,
-    "adult normals": lambda case: case.is_adult_normal,
+    **GROUPS,
 }
 _KINDS: Final[Mapping[str, Callable[[Case], str]]] = {
     "view": lambda case: case.view,
@@ -57,6 +56,7 @@ class Subgroup:
 
     Attributes:
         scored: share of them that got a score.
+        mean_score, over: mean of those scores, and the part of them over 0.
         mae: of the score against the readers' consensus, over those that have both.
         lungs, disease: mean Dice.
     """
@@ -64,6 +64,8 @@ class Subgroup:
     name: str
     count: int
     scored: float
+    mean_score: float
+    over: float
     mae: Estimate
     lungs: float
     disease: float
@@ -131,7 +133,7 @@ def accept(subject: Subject, cases: Sequence[Case], split: str, resamples: int, 
     covid = [result for result in results if result.case.is_scored_covid]
     pairs = [result.case.readers for result in covid if len(result.case.readers) == 2]
     found, said = zip(*share_pairs(results), strict=True) if share_pairs(results) else ((), ())
-    groups = {name: [result for result in results if keep(result.case)] for name, keep in _GROUPS.items()}
+    groups = {name: [result for result in results if keep(result.case)] for name, keep in _SCORED.items()}
     severity = {name: _severity(group, resamples, seed) for name, group in groups.items()}
     return Acceptance(
         split=split,
@@ -146,7 +148,10 @@ def accept(subject: Subject, cases: Sequence[Case], split: str, resamples: int, 
         by_brixia=calibrated_by_brixia(results),
         by_masks=calibrated_by_masks(results),
         shares=agreement(found, said, resamples, seed),
-        subgroups={kind: _subgroups(results, of, resamples, seed) for kind, of in _KINDS.items()},
+        subgroups={
+            "group": [_subgroup(name, groups[name], resamples, seed) for name in GROUPS if groups[name]],
+            **{kind: _subgroups(results, of, resamples, seed) for kind, of in _KINDS.items()},
+        },
         flags=Counter(flag for result in results for flag in result.flags),
     )
 
@@ -207,19 +212,34 @@ def _overlap(values: Sequence[float], resamples: int, seed: int) -> Overlap | No
 def _subgroups(results: Sequence[Result], of: Callable[[Case], str], resamples: int, seed: int) -> list[Subgroup]:
     """Largest first; radiographs of which nothing is recorded are a group as well."""
     counts = Counter(of(result.case) for result in results)
-    found = []
-    for name, count in counts.most_common():
-        inside = [result for result in results if of(result.case) == name]
-        lungs = [result.lung_dice for result in inside if result.lung_dice is not None]
-        disease = [result.disease_dice for result in inside if result.disease_dice is not None]
-        mae = _severity(inside, resamples, seed).mae
-        means = (float(np.mean(values)) if values else nan for values in (lungs, disease))
-        found.append(Subgroup(name or "not recorded", count, _scored(inside), mae, *means))
-    return found
+    return [
+        _subgroup(name or "not recorded", [one for one in results if of(one.case) == name], resamples, seed)
+        for name, _ in counts.most_common()
+    ]
+
+
+def _subgroup(name: str, results: Sequence[Result], resamples: int, seed: int) -> Subgroup:
+    scores = [result.score for result in results if result.score is not None]
+    lungs = [result.lung_dice for result in results if result.lung_dice is not None]
+    disease = [result.disease_dice for result in results if result.disease_dice is not None]
+    return Subgroup(
+        name=name,
+        count=len(results),
+        scored=_scored(results),
+        mean_score=_mean(scores),
+        over=_mean([score > 0 for score in scores]),
+        mae=_severity(results, resamples, seed).mae,
+        lungs=_mean(lungs),
+        disease=_mean(disease),
+    )
 
 
 def _scored(results: Sequence[Result]) -> float:
-    return float(np.mean([result.score is not None for result in results])) if results else nan
+    return _mean([result.score is not None for result in results])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else nan
 
 
 def _error(result: Result) -> float:

@@ -156,7 +156,7 @@ def _curve(bins: Sequence[Bin], label: str, caption: str) -> str:
 
 
 def _subgroups(found: Acceptance) -> str:
-    header = ("", "n", "scored", "severity MAE", "lung Dice", "disease Dice")
+    header = ("", "n", "scored", "mean score", "over 0", "severity MAE", "lung Dice", "disease Dice")
     parts = [
         table(
             (kind, *header[1:]),
@@ -165,6 +165,8 @@ def _subgroups(found: Acceptance) -> str:
                     one.name,
                     str(one.count),
                     f"{one.scored:.1%}",
+                    _number(one.mean_score),
+                    _percent(one.over),
                     one.mae.text(),
                     _number(one.lungs),
                     _number(one.disease),
@@ -212,3 +214,7 @@ def _cells(one: Agreement) -> tuple[str, ...]:
 
 def _number(value: float) -> str:
     return f"{value:.2f}" if isfinite(value) else "–"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1%}" if isfinite(value) else "–"

@@ -16,6 +16,7 @@ LUNGS_NOT_FOUND = "lungs_not_found"
 SINGLE_LUNG = "single_lung"
 LUNGS_MERGED = "lungs_merged"
 LUNGS_CUT_OFF = "lungs_cut_off"
+MIRRORED = "mirrored"
 BORDERLINE = "borderline"
 
 REFUSING = frozenset({NOT_CHEST, NOT_FRONTAL, ROTATED, LUNGS_NOT_FOUND, SINGLE_LUNG})

@@ -15,6 +15,10 @@ Numbers: TypeAlias = NDArray[np.float32]
 
 SIDE: Final = 64
 THUMBNAIL: Final = 16
+SIDES: Final = 24
+"""Side of the square on which the lungs' surroundings are compared with their mirror image, pixels."""
+_BELOW: Final = 0.15
+"""Part of the lungs' height below them in which the stomach's bubble of air lies."""
 _PLACES: Final[Numbers] = np.asarray((np.arange(SIDE) + 0.5) / SIDE, np.float32)
 _LEAST_MASS = 1e-3
 _LEAST_DEVIATION = 4.0
@@ -41,6 +45,26 @@ def chest_features(gray: Numbers, lungs: Numbers) -> Numbers:
     """
     where = cv2.resize(lungs, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
     return np.concatenate([thumbnail(gray).ravel(), where.ravel(), _measures(gray, lungs)])
+
+
+def side_features(gray: Numbers, lungs: Numbers) -> Numbers:
+    """What tells right from left around the lungs: float32 [2 * 288], the negative of it for the mirrored picture.
+
+    Args:
+        gray: float32 [64, 64], the picture, 0..255.
+        lungs: float32 [64, 64], stage I's map, 0..1.
+    """
+    rows, columns = (np.flatnonzero((lungs > 0.5).any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return np.zeros(SIDES * SIDES, np.float32)
+    below = rows[-1] + 1 + round(_BELOW * (rows[-1] - rows[0]))
+    part = slice(rows[0], min(below, SIDE)), slice(columns[0], columns[-1] + 1)
+    inside = [
+        np.asarray(cv2.resize(values[part], (SIDES, SIDES), interpolation=cv2.INTER_AREA), np.float32)
+        for values in (gray, lungs)
+    ]
+    inside[0] = (inside[0] - inside[0].mean()) / max(float(inside[0].std()), _LEAST_DEVIATION)
+    return np.concatenate([(values - values[:, ::-1])[:, : SIDES // 2].ravel() / 2 for values in inside])
 
 
 def _measures(gray: Numbers, lungs: Numbers) -> Numbers:

@@ -1,4 +1,4 @@
-"""The fitted rule that tells a frontal chest radiograph from all else, and an inverted picture from a right one."""
+"""The fitted rule that tells a frontal chest radiograph from all else, and one the wrong way round from a right one."""
 
 import json
 from collections.abc import Mapping
@@ -10,54 +10,71 @@ from typing import Any, Final
 import numpy as np
 
 from models.pixels import Pixels, ProbabilityMap
-from models.quality.codes import NOT_CHEST, NOT_FRONTAL, ROTATED
-from models.quality.features import THUMBNAIL, Numbers, chest_features, shrink, thumbnail
+from models.quality.codes import MIRRORED, NOT_CHEST, NOT_FRONTAL, ROTATED
+from models.quality.features import THUMBNAIL, Numbers, chest_features, shrink, side_features, thumbnail
 
 KINDS: Final = ("chest", ROTATED, NOT_FRONTAL, NOT_CHEST)
 """What the rule tells apart; what is no chest is told by its code."""
 RULE_FILE: Final = Path(__file__).parents[1] / "weights" / "quality.json"
+_ARRAYS: Final = ("mean", "scale", "bias", "weights", "polarity", "sides")
 _FARTHEST = 4.0
 """Deviations from the mean at which a feature counts no further: nothing strange outweighs all else."""
 
 
 @dataclass(frozen=True, eq=False)
-class ChestRule:
-    """Softmax regression over ``KINDS``, fitted for one stage I: another network is sure in other places.
+class KindRule:
+    """Softmax regression over ``KINDS``.
 
     Attributes:
-        fitted_for: SHA-256 of stage I's weights.
         mean, scale: float32 [n], of the features.
         weights: float32 [n, 4]; bias: float32 [4].
-        threshold: log odds of a frontal chest against the rest under which a picture is refused.
-        polarity: float32 [128], weights of the left half of the mirrored mean of a thumbnail.
-        polarity_threshold: a picture whose sum of those is under the negative of it is inverted.
     """
 
-    fitted_for: str
     mean: Numbers
     scale: Numbers
     weights: Numbers
     bias: Numbers
-    threshold: float
-    polarity: Numbers
-    polarity_threshold: float
 
     def logits(self, features: Numbers) -> Numbers:
         """Float32 [..., 4] of features float32 [..., n]."""
         scaled = np.clip((features - self.mean) / self.scale, -_FARTHEST, _FARTHEST)
         return np.asarray(scaled @ self.weights + self.bias, np.float32)
 
+
+@dataclass(frozen=True, eq=False)
+class ChestRule(KindRule):
+    """Tells the kinds apart, and what is the wrong way round; fitted for one stage I: another is sure in other places.
+
+    Attributes:
+        fitted_for: SHA-256 of stage I's weights.
+        threshold: log odds of a frontal chest against the rest under which a picture is refused.
+        polarity: float32 [128], weights of the left half of the mirrored mean of a thumbnail.
+        polarity_threshold: a picture whose sum of those is under the negative of it is inverted.
+        sides: float32 [576], weights of what tells right from left.
+        sides_threshold: a chest whose sum of those is under the negative of it is mirrored.
+    """
+
+    fitted_for: str
+    threshold: float
+    polarity: Numbers
+    polarity_threshold: float
+    sides: Numbers
+    sides_threshold: float
+
     def flags(self, picture: Pixels, lung_map: ProbabilityMap, inverted: bool = False) -> tuple[str, ...]:
-        """Why this is no frontal chest radiograph: one code, or none.
+        """Why this is no frontal chest radiograph, or that it seems to be a mirrored one: one code, or none.
 
         Args:
             picture: uint8 [S, S], as stage I saw it.
             lung_map: float32 [S, S], what stage I said.
             inverted: the picture is known to be inverted; it is judged as if it were not.
         """
-        gray = shrink(picture)
-        logits = self.logits(chest_features(255 - gray if inverted else gray, shrink(lung_map)))
-        return () if chest_odds(logits) >= self.threshold else (KINDS[1 + int(np.argmax(logits[1:]))],)
+        gray, lungs = shrink(picture), shrink(lung_map)
+        upright = 255 - gray if inverted else gray
+        logits = self.logits(chest_features(upright, lungs))
+        if chest_odds(logits) < self.threshold:
+            return (KINDS[1 + int(np.argmax(logits[1:]))],)
+        return (MIRRORED,) if side_features(upright, lungs) @ self.sides < -self.sides_threshold else ()
 
     def is_inverted(self, picture: Pixels) -> bool:
         """Whether dark and bright are the wrong way round in a picture uint8 [S, S]."""
@@ -66,9 +83,9 @@ class ChestRule:
     def to_json(self) -> str:
         """The file that ``load_rule`` reads."""
         content: dict[str, Any] = {"fitted_for": self.fitted_for, "kinds": KINDS}
-        for name in ("threshold", "polarity_threshold"):
+        for name in ("threshold", "polarity_threshold", "sides_threshold"):
             content[name] = round(float(getattr(self, name)), 4)
-        for name in ("mean", "scale", "bias", "weights", "polarity"):
+        for name in _ARRAYS:
             content[name] = np.round(getattr(self, name).astype(float), 5).tolist()
         return json.dumps(content, separators=(",", ":")).replace('],"', '],\n"') + "\n"
 
@@ -95,11 +112,12 @@ def load_rule(path: Path) -> ChestRule:
     content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if tuple(content["kinds"]) != KINDS:
         raise ValueError(f"{path}: expected a rule over {KINDS}, found one over {content['kinds']}")
-    arrays = {name: np.array(content[name], np.float32) for name in ("mean", "scale", "weights", "bias", "polarity")}
+    arrays = {name: np.array(content[name], np.float32) for name in _ARRAYS}
     return ChestRule(
         fitted_for=content["fitted_for"],
         threshold=content["threshold"],
         polarity_threshold=content["polarity_threshold"],
+        sides_threshold=content["sides_threshold"],
         **arrays,
     )
 

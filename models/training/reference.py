@@ -9,6 +9,13 @@ from models.pack import Case
 from models.workflow import Workflow
 
 
+def is_judged_adult(case: Case) -> bool:
+    """Whether a radiograph is no child's, and somebody said more of it than that a test for COVID-19 was positive."""
+    if case.is_normal:
+        return case.is_adult_normal
+    return case.label != "COVID-19" or case.score is not None or case.has_disease
+
+
 def record_reference(workflow: Workflow, cases: Iterable[Case], lungs: Path, disease: Path) -> None:
     """Writes the distributions over ``cases`` into the cards beside both weights.
 

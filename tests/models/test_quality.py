@@ -11,7 +11,7 @@ from models.analysis import Analysis, Cropped
 from models.checkpoints import read_card
 from models.lungs import LungPair, cut_zones
 from models.phantom import draw_phantom, phantom_lungs
-from models.quality.features import chest_features, shrink, thumbnail
+from models.quality.features import chest_features, shrink, side_features, thumbnail
 from models.quality.rule import KINDS, RULE_FILE, load_rule
 from models.stage import Stage
 from models.training.doubts.__main__ import main
@@ -110,6 +110,27 @@ def test_the_rule_judges_only_the_network_it_was_fitted_for(workflow: Workflow) 
     assert workflow.chest_rule is quality.default_rule()
     assert stub_workflow(FixedMap(lung_mask())).chest_rule is None
     assert stub_workflow(FixedMap(lung_mask()), chest_rule=rule).chest_rule is rule
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_tells_right_from_left_changes_its_sign_with_the_picture(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    gray = rng.uniform(0, 255, (64, 64)).astype(np.float32)
+    lungs = np.zeros((64, 64), np.float32)
+    top, left = rng.integers(4, 12, 2)
+    lungs[top : top + 40, left : left + 46] = rng.uniform(0.6, 1, (40, 46))
+    features = side_features(gray, lungs)
+    np.testing.assert_allclose(side_features(gray[:, ::-1], lungs[:, ::-1]), -features, atol=1e-4)
+    assert np.abs(features).max() > 0.1
+    assert not side_features(gray, np.zeros_like(lungs)).any()
+
+
+def test_a_mirrored_radiograph_is_scored_and_flagged(workflow: Workflow) -> None:
+    picture = draw_phantom(512, ("left_lower",))
+    right, mirrored = workflow.analyse(picture), workflow.analyse(np.ascontiguousarray(picture[:, ::-1]))
+    assert quality.MIRRORED not in right.flags
+    assert quality.MIRRORED in mirrored.flags
+    assert mirrored.score == right.score
 
 
 def test_a_rule_of_another_version_is_refused(tmp_path: Path) -> None:

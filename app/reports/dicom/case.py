@@ -7,7 +7,7 @@ from app.reports.dicom.header import Header
 from app.reports.dicom.identity import Identity
 from app.reports.schema import Models
 from models.analysis import Analysis
-from models.quality import refusal_reasons
+from models.quality import MIRRORED, refusal_reasons
 from models.severity import MAX_SCORE
 
 
@@ -29,7 +29,8 @@ class Case:
         """The score in words, or that there is none, and why."""
         analysis = self.analysis
         if analysis.score is not None:
-            return f"Lung severity score {analysis.score} of {MAX_SCORE}"
+            doubt = ". Perhaps mirrored: right and left may be exchanged" if MIRRORED in analysis.flags else ""
+            return f"Lung severity score {analysis.score} of {MAX_SCORE}{doubt}"
         return f"No score is given. {', '.join(map(readable, self.refusals))}".rstrip()
 
     @property

@@ -9,7 +9,7 @@ from models.cards import Role
 from models.checkpoints import read_card
 from models.pack import Pack
 from models.training.commands.arguments import Commands, add_command, add_pack, add_weights, load_stage
-from models.training.reference import record_reference
+from models.training.reference import is_judged_adult, record_reference
 from models.workflow import Workflow
 
 _ROLES: tuple[Role, ...] = ("lungs", "disease")
@@ -31,6 +31,11 @@ def add(commands: Commands) -> None:
     add_pack(reference)
     add_weights(reference, *_ROLES)
     reference.add_argument("--split", default="train", help="of the pack's table; all: every radiograph")
+    reference.add_argument(
+        "--adults",
+        action="store_true",
+        help="leave out children, and COVID-19 radiographs that nobody scored or drew on",
+    )
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -58,7 +63,7 @@ def _record(options: argparse.Namespace, lines: Sequence[evaluation.Figure]) -> 
 
 
 def _reference(options: argparse.Namespace) -> int:
-    cases = Pack(*options.data).split(options.split)
+    cases = [case for case in Pack(*options.data).split(options.split) if not options.adults or is_judged_adult(case)]
     record_reference(_workflow(options), cases, options.lungs, options.disease)
     return 0
 

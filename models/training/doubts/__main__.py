@@ -13,11 +13,12 @@ import torch
 from models import quality
 from models.analysis import Polarity
 from models.checkpoints import CheckpointError
+from models.evaluation.tables import markdown
 from models.pack import Pack, PackError
 from models.quality.rule import RULE_FILE
 from models.stage import Stage
 from models.training.doubts.alterations import INVERSION
-from models.training.doubts.regression import fit_rule
+from models.training.doubts.regression import Fitted, fit_rule
 from models.training.doubts.samples import (
     CHEST,
     EXPOSED,
@@ -27,6 +28,7 @@ from models.training.doubts.samples import (
     pictures_for_fitting,
     pictures_for_judging,
     pictures_of,
+    wrong_for_fitting,
 )
 from models.weights import default_weights
 from models.workflow import Workflow
@@ -47,18 +49,33 @@ def _fit(options: argparse.Namespace) -> int:
     card = workflow.lungs.card
     if card is None or not card.sha256:
         raise CheckpointError(options.lungs, "a card with a checksum", "none")
-    samples = list(observe(workflow, pictures_for_fitting(Pack(options.data).split("train"))))
-    options.out.write_text(fit_rule(samples, card.sha256).to_json(), encoding="utf-8")
-    sys.stdout.write(f"{len(samples)} pictures, {options.out}\n")
+    pictures = pictures_for_fitting(Pack(*options.data).split("train"))
+    if options.others:
+        pictures = chain(pictures, wrong_for_fitting(options.others, options.without))
+    found = fit_rule(list(observe(workflow, pictures)), card.sha256)
+    options.out.write_text(found.rule.to_json(), encoding="utf-8")
+    sys.stdout.write(f"{held_out_report(found)}\n\n{options.out}\n")
     return 0
 
 
 def _report(options: argparse.Namespace) -> int:
-    pictures = pictures_for_judging(Pack(options.data).split(options.split))
+    pictures = pictures_for_judging(Pack(*options.data).split(options.split))
     if options.others:
-        pictures = chain(pictures, pictures_of(options.others))
+        pictures = chain(pictures, pictures_of(options.others, options.without))
     sys.stdout.write(report(observe(_workflow(options), pictures, options.polarity)) + "\n")
     return 0
+
+
+def held_out_report(found: Fitted) -> str:
+    """A table: each kind that was fitted on, and the share that rules fitted without the picture refuse."""
+    rows = []
+    for kind in dict.fromkeys(found.kinds.tolist()):
+        inside = found.kinds == kind
+        rows.append((kind, str(int(inside.sum())), f"{found.refused[inside].mean():.3f}"))
+    limit = found.rule.sides_threshold
+    rows.append(("called mirrored, as they came", str(len(found.mirrored)), f"{(found.mirrored < -limit).mean():.3f}"))
+    rows.append(("called mirrored, mirrored", str(len(found.mirrored)), f"{(found.mirrored > limit).mean():.3f}"))
+    return markdown(("held out, four folds", "n", "share"), rows)
 
 
 def report(samples: Iterable[Sample]) -> str:
@@ -96,7 +113,9 @@ def _parser() -> argparse.ArgumentParser:
     fit.set_defaults(run=_fit, rule=None)
     judge = _command(commands, "report", "each flag's figures on a split, on what is made of it, and on drawings")
     judge.add_argument("--split", choices=("train", "val", "test", "all"), default="val")
-    judge.add_argument("--others", type=Path, help="folder of folders, each of pictures of one kind that is no chest")
+    for command, use in ((fit, "fit to"), (judge, "judge")):
+        command.add_argument("--others", type=Path, help=f"folder of pictures that are no chest, to {use} as well")
+        command.add_argument("--without", nargs="+", default=(), metavar="NAME", help="pictures of it to leave out")
     judge.add_argument("--polarity", choices=get_args(Polarity), default="as_is")
     judge.add_argument("--rule", type=Path, help="instead of the one that comes with the package")
     judge.set_defaults(run=_report)
@@ -107,7 +126,7 @@ def _command(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text)
-    command.add_argument("--data", type=Path, required=True, help="folder of the radiograph pack")
+    command.add_argument("--data", type=Path, nargs="+", required=True, help="folders of the radiograph packs")
     command.add_argument("--lungs", type=Path, default=default_weights("lungs"), help="stage I's weights")
     command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return command

@@ -1,6 +1,7 @@
 """Fits the rule of ``models.quality``: softmax regression with a weight penalty, by L-BFGS, seeded."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -9,61 +10,95 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from models.quality.features import Numbers, chest_features
-from models.quality.rule import KINDS, ChestRule, chest_odds, polarity_features
+from models.quality.codes import INVERTED_POLARITY, LUNGS_NOT_FOUND, SINGLE_LUNG
+from models.quality.features import Numbers, chest_features, side_features
+from models.quality.rule import KINDS, ChestRule, KindRule, chest_odds, polarity_features
 from models.training.doubts.samples import CHEST, EXPOSED, HELD_OUT, Sample, expected_flag
 
 Loss: TypeAlias = Callable[[Tensor], Tensor]
 
 PENALTY: Final = 3e-3
 POLARITY_PENALTY: Final = 1e-2
+SIDES_PENALTY: Final = 1e-3
 REFUSED_SHARE: Final = 0.01
 """Share of the fitted radiographs, each judged by a rule that did not see it, that the threshold may refuse."""
+MIRRORED_SHARE: Final = 0.01
+"""The same for those that are called mirrored."""
 POLARITY_THRESHOLD: Final = 1.0
 """Log odds: no radiograph of ``train`` as it came is beyond it on the wrong side."""
 _FOLDS: Final = 4
 _LEAST_SCALE: Final = 1e-3
+_LUNG_FLAGS: Final = frozenset({LUNGS_NOT_FOUND, SINGLE_LUNG, INVERTED_POLARITY})
 
 
-def fit_rule(samples: Sequence[Sample], fitted_for: str) -> ChestRule:
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A rule, and how rules that were fitted in the same way without a picture judge it.
+
+    Attributes:
+        kinds: of each fitted sample.
+        refused: bool [n], whether the sample would get no score, the lungs' own flags included.
+        mirrored: float32 [m], of each radiograph as it came, the sum that is under 0 where it seems to be mirrored.
+    """
+
+    rule: ChestRule
+    kinds: NDArray[np.str_]
+    refused: NDArray[np.bool_]
+    mirrored: Numbers
+
+
+def fit_rule(samples: Sequence[Sample], fitted_for: str) -> Fitted:
     """The rule from pictures after stage I; kinds of ``HELD_OUT`` and inverted ones are left out.
 
     Args:
         fitted_for: SHA-256 of stage I's weights.
     """
+    used = [sample for sample in samples if sample.kind not in (*HELD_OUT, "inverted")]
+    kinds = np.array([sample.kind for sample in used])
+    chests = kinds == CHEST
+    folds = _folds([sample.name for sample in used])
+    features = np.stack([chest_features(sample.gray, sample.lungs) for sample in used])
+    labels = np.array([KINDS.index(expected_flag(kind) or KINDS[0]) for kind in kinds])
+    sides = np.stack([side_features(sample.gray, sample.lungs) for sample in used if sample.kind == CHEST])
+    odds, sums = np.zeros(len(used), np.float32), np.zeros(len(sides), np.float32)
+    for fold in range(_FOLDS):
+        apart, chest_apart = folds == fold, folds[chests] == fold
+        odds[apart] = chest_odds(_fit_kinds(features[~apart], labels[~apart]).logits(features[apart]))
+        sums[chest_apart] = sides[chest_apart] @ _fit_odd(sides[~chest_apart], SIDES_PENALTY)
+    threshold = float(np.quantile(odds[chests], REFUSED_SHARE))
+    kind_rule = _fit_kinds(features, labels)
+    rule = ChestRule(
+        fitted_for=fitted_for,
+        mean=kind_rule.mean,
+        scale=kind_rule.scale,
+        weights=kind_rule.weights,
+        bias=kind_rule.bias,
+        threshold=threshold,
+        polarity=_fit_odd(_polarity_features(samples), POLARITY_PENALTY),
+        polarity_threshold=POLARITY_THRESHOLD,
+        sides=_fit_odd(sides, SIDES_PENALTY),
+        sides_threshold=max(0.0, -float(np.quantile(sums, MIRRORED_SHARE))),
+    )
+    lungs = np.array([not _LUNG_FLAGS.isdisjoint(sample.cropped.flags) for sample in used])
+    return Fitted(rule, kinds, lungs | (odds < threshold), sums)
+
+
+def _folds(names: Sequence[str]) -> NDArray[np.int64]:
+    """Pictures of one name are in one fold."""
+    unique = sorted(set(names))
+    fold_of = dict(zip(unique, np.random.default_rng(0).integers(0, _FOLDS, len(unique)), strict=True))
+    return np.array([fold_of[name] for name in names])
+
+
+def _polarity_features(samples: Sequence[Sample]) -> Numbers:
     right = [sample.gray for sample in samples if sample.kind in (CHEST, EXPOSED)]
     # Some upside down: else many of those look inverted, and inverted back they look upright.
     either_way = [*right, *right, *(np.ascontiguousarray(gray[::-1, ::-1]) for gray in right)]
-    polarity = _fit_polarity(np.stack([polarity_features(gray) for gray in either_way]))
-    used = [sample for sample in samples if sample.kind not in (*HELD_OUT, "inverted")]
-    features = np.stack([chest_features(sample.gray, sample.lungs) for sample in used])
-    labels = np.array([KINDS.index(expected_flag(sample.kind) or KINDS[0]) for sample in used])
-    names = [sample.name for sample in used]
-    fold_of = dict(zip(sorted(set(names)), np.random.default_rng(0).integers(0, _FOLDS, len(set(names))), strict=True))
-    folds = np.array([fold_of[name] for name in names])
-    chests = np.array([sample.kind == CHEST for sample in used])
-    odds = np.zeros(len(used), np.float32)
-    for fold in range(_FOLDS):
-        apart = folds == fold
-        rule = _fit(features[~apart], labels[~apart], polarity, fitted_for, 0.0)
-        odds[apart] = chest_odds(rule.logits(features[apart]))
-    return _fit(features, labels, polarity, fitted_for, float(np.quantile(odds[chests], REFUSED_SHARE)))
+    return np.stack([polarity_features(gray) for gray in either_way])
 
 
-def _fit(
-    features: Numbers, labels: NDArray[np.int64], polarity: Numbers, fitted_for: str, threshold: float
-) -> ChestRule:
+def _fit_kinds(features: Numbers, labels: NDArray[np.int64]) -> KindRule:
     mean, scale = features.mean(0), features.std(0) + np.float32(_LEAST_SCALE)
-    unfitted = ChestRule(
-        fitted_for=fitted_for,
-        mean=mean,
-        scale=scale,
-        weights=np.zeros((features.shape[1], len(KINDS)), np.float32),
-        bias=np.zeros(len(KINDS), np.float32),
-        threshold=threshold,
-        polarity=polarity,
-        polarity_threshold=POLARITY_THRESHOLD,
-    )
     scaled = torch.from_numpy(np.clip((features - mean) / scale, -4, 4)).double()
     wanted = torch.from_numpy(labels)
     # Each kind weighs the same, however many pictures it has.
@@ -75,15 +110,15 @@ def _fit(
         return error + PENALTY * (weights**2).sum()
 
     found = _minimise(loss, torch.zeros(scaled.shape[1] + 1, len(KINDS), dtype=torch.float64)).float().numpy()
-    return ChestRule(**{**vars(unfitted), "weights": found[:-1], "bias": found[-1]})
+    return KindRule(mean, scale, found[:-1], found[-1])
 
 
-def _fit_polarity(features: Numbers) -> Numbers:
-    """Weights without a bias: an inverted picture's features are the negative of the right one's."""
+def _fit_odd(features: Numbers, penalty: float) -> Numbers:
+    """Weights without a bias: the features of an inverted or mirrored picture are the negative of the right one's."""
     right = torch.from_numpy(features).double()
 
     def loss(weights: Tensor) -> Tensor:
-        return functional.softplus(-right @ weights).mean() + POLARITY_PENALTY * (weights**2).sum()
+        return functional.softplus(-right @ weights).mean() + penalty * (weights**2).sum()
 
     return np.asarray(_minimise(loss, torch.zeros(right.shape[1], dtype=torch.float64)).float().numpy())
 

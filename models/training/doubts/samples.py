@@ -1,6 +1,6 @@
 """Right and wrong pictures, as the rule of ``models.quality`` sees them: for fitting it and for judging it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -89,19 +89,24 @@ def pictures_for_judging(cases: Sequence[Case]) -> Iterator[Named]:
     yield from _drawn(_JUDGED_SEEDS, dict.fromkeys(DRAWN_KINDS, DRAWN_FOR_JUDGING))
 
 
-def pictures_of(folder: Path) -> Iterator[Named]:
+def pictures_of(folder: Path, without: Collection[str] = ()) -> Iterator[Named]:
     """The pictures of a folder, each of the kind that its name begins with: ``real: limb`` of ``limb007.jpg``.
+
+    Args:
+        without: names of pictures to leave out, such as chest radiographs that came among the limbs.
 
     Raises:
         PackError: there is none, or one cannot be read.
     """
     for path in picture_files(folder):
+        if path.stem in without:
+            continue
         yield REAL + path.stem.rstrip("0123456789-_ "), path.stem, read_gray(path)
 
 
-def wrong_for_fitting(folder: Path) -> Iterator[Named]:
+def wrong_for_fitting(folder: Path, without: Collection[str] = ()) -> Iterator[Named]:
     """The pictures of a folder that are no frontal chest, each as it is and exposed and turned otherwise."""
-    for number, (kind, name, picture) in enumerate(pictures_of(folder)):
+    for number, (kind, name, picture) in enumerate(pictures_of(folder, without)):
         rng = np.random.default_rng([number, 11])
         yield kind, name, picture
         for _ in range(WRONG_COPIES):

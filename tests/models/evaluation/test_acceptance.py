@@ -73,7 +73,8 @@ def test_figures_of_a_made_up_pack(pack: Pack) -> None:
     assert found.severity["COVID-19"].count == 7
     assert found.severity["COVID-19"].mae.value == pytest.approx(1)
     assert found.severity["COVID-19"].bias.value == pytest.approx(-1)
-    assert found.severity["normals"].mae.value == 0
+    assert found.severity["healthy adults"].mae.value == found.severity["healthy children"].mae.value == 0
+    assert "opacities" not in found.severity, "nobody scored any"
     assert found.readers.mae.value == pytest.approx(1)
     assert found.systems["BS-Net"].mae.value == pytest.approx(1)
     assert (found.ranges.count, found.ranges.held, found.ranges.width) == (7, 1, 2)
@@ -83,6 +84,10 @@ def test_figures_of_a_made_up_pack(pack: Pack) -> None:
     assert found.flags == {"single_lung": 1, "borderline": 7}
     views = {one.name: one for one in found.subgroups["view"]}
     assert (views["AP"].count, views["AP"].scored) == (6, pytest.approx(5 / 6))
+    groups = {one.name: one for one in found.subgroups["group"]}
+    assert list(groups) == ["healthy adults", "COVID-19", "healthy children"]
+    assert (groups["COVID-19"].mean_score, groups["COVID-19"].over) == (3, 1)
+    assert (groups["healthy adults"].mean_score, groups["healthy adults"].over) == (0, 0)
     assert found.subgroups["age group"][0].name == "not recorded"
     assert found.brixia is not None and found.brixia.radiographs == 11
     assert found.brixia.right.value > found.brixia.upside_down.value
