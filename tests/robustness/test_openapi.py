@@ -24,7 +24,7 @@ FILES: Final = {"image/png": "PNG gray", "image/jpeg": "JPEG colour", "image/tif
 RADIOGRAPHS: Final = [SEEDS[name] for name in FILES.values()]
 REPORTED: Final = upload(draw_phantom(128))
 CONFIG: Final = {
-    "generation": {"mode": "all", "max-examples": EXAMPLES, "deterministic": True},
+    "generation": {"mode": "all", "max-examples": EXAMPLES, "deterministic": settings().derandomize},
     "phases": {"stateful": {"enabled": False}},
 }
 KEY: Final = "the-key"
@@ -54,7 +54,7 @@ def test_the_document_is_the_services(locked_service: Server) -> None:
 
 
 @schema.parametrize()
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 def test_the_service_is_what_its_document_says(case: schemathesis.Case[Any], locked_service: Server) -> None:
     # A report needs a DICOM upload, which no schema of a form's part can say.
     is_report = case.path.startswith("/reports/")
