@@ -1,13 +1,15 @@
 """HTTP on one connection: uvicorn's protocol with bounds on what a client may send unanswered, and on its patience."""
 
 import asyncio
+from contextlib import suppress
 from http import HTTPStatus
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import HeadersTooLarge, InvalidRequest, Problem
+from app.linger import Linger
 from app.problem_responses import MEDIA_TYPE, problem_report
 
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -19,11 +21,35 @@ HEAD_SECONDS: Final = 10.0
 STALLED_SECONDS: Final = 30.0
 """How long a client may leave an answer unread."""
 LINGER_SECONDS: Final = 2.0
-"""How long a client may go on sending a body after it was answered."""
+"""How long a client may go on sending a body after it was answered; a fast one has ``LINGER_ROUNDS`` times as long."""
+LINGER_BYTES: Final = 256 * 1024 * 1024
+"""And how much: a few times the largest upload."""
+NOT_HTTP_BYTES: Final = 1024 * 1024
+"""The same where no request came to its body."""
 
 
 class _Refused(ValueError):
     """Raised into the parser, which then gives up the connection."""
+
+
+class _Outlet:
+    """The connection as an answer has it: ``close`` waits for a client that still sends."""
+
+    def __init__(self, protocol: "BoundedProtocol") -> None:
+        self._protocol = protocol
+
+    def write(self, data: bytes) -> None:
+        """Sends ``data``, unless the connection is ending."""
+        if not self.is_closing():
+            self._protocol.transport.write(data)
+
+    def is_closing(self) -> bool:
+        """Whether nothing more will be sent."""
+        return self._protocol.is_ending()
+
+    def close(self) -> None:
+        """Ends the connection with this answer, or in its midst where it broke off."""
+        self._protocol.finish()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -36,11 +62,13 @@ class BoundedProtocol(HttpToolsProtocol):
     head_seconds: ClassVar[float] = HEAD_SECONDS
     stalled_seconds: ClassVar[float] = STALLED_SECONDS
     linger_seconds: ClassVar[float] = LINGER_SECONDS
+    linger_bytes: ClassVar[int] = LINGER_BYTES
 
     _head_timer: asyncio.TimerHandle | None = None
     _stalled_timer: asyncio.TimerHandle | None = None
-    _linger_timer: asyncio.TimerHandle | None = None
+    _linger: Linger | None = None
     _receiving = False
+    _leaving = False
     _head_bytes = 0
     _framing_bytes = 0
 
@@ -53,8 +81,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unset_stalled()
         self._unset_linger()
         super().connection_lost(exc)
+        if self.cycle is not None:
+            # No circle of references, which only the collector would find.
+            self.cycle.transport = self.transport
 
     def data_received(self, data: bytes) -> None:
+        if self._linger is not None:
+            self._linger.count(len(data))
+        if self.is_ending():
+            return
         self._unset_keepalive_if_required()
         # A header, trailer or chunk's size that does not end is not handed out by the parser.
         self._framing_bytes += len(data)
@@ -82,10 +117,12 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_response_complete(self) -> None:
+        if self._leaving:
+            return
         super().on_response_complete()
         if self._receiving and self.cycle.response_complete and not self.transport.is_closing():
             # Refused before its end: whoever goes on sending has that long to read why, or to come to the end.
-            self._linger_timer = self.loop.call_later(self.linger_seconds, self.transport.close)
+            self._begin_linger(self.linger_bytes)
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
@@ -112,6 +149,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_arrived()
         self._receiving = True
         super().on_headers_complete()
+        self.cycle.transport = cast("asyncio.Transport", _Outlet(self))
+
+    def is_ending(self) -> bool:
+        """Whether nothing more will be sent on this connection."""
+        return self._leaving or self.transport.is_closing()
+
+    def finish(self) -> None:
+        """Closes the connection; for a client that is still sending, once it has read its answer."""
+        if self._receiving or self.pipeline:
+            self._leave(self.linger_bytes)
+        elif not self._leaving:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP, answered as every other problem."""
@@ -154,7 +203,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _is_idle(self) -> bool:
         """Whether the connection is open, answered, and nothing of a next request is there."""
         answered = self.cycle is not None and self.cycle.response_complete
-        return answered and not (self._receiving or self._head_timer or self.pipeline or self.transport.is_closing())
+        return answered and not (self._receiving or self._head_timer or self.pipeline or self.is_ending())
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self.head_seconds, self._head_overdue)
@@ -177,10 +226,30 @@ class BoundedProtocol(HttpToolsProtocol):
             self._stalled_timer.cancel()
             self._stalled_timer = None
 
+    def _begin_linger(self, max_bytes: int) -> None:
+        self._unset_linger()
+        self._linger = Linger(self.loop, self.linger_seconds, max_bytes, self.transport.close)
+
     def _unset_linger(self) -> None:
-        if self._linger_timer is not None:
-            self._linger_timer.cancel()
-            self._linger_timer = None
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+
+    def _leave(self, max_bytes: int) -> None:
+        """Says that no more is coming, and drops what the client still sends until it closes, or for a bounded time."""
+        if self.is_ending():
+            return
+        self._leaving = True
+        self._head_arrived()
+        self._unset_keepalive_if_required()
+        self._begin_linger(max_bytes)
+        if self.cycle is not None and not self.cycle.response_complete:
+            # Nobody will hear the answer that is being made.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.flow.resume_reading()
+        with suppress(OSError):  # the client has just reset it
+            self.transport.write_eof()
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
@@ -189,7 +258,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Answers and closes; nothing of the request reaches the application, so it has no id."""
-        if self.transport.is_closing():
+        if self.is_ending():
             return
         body = problem_report(problem, request_id="").model_dump_json().encode()
         head = (
@@ -197,7 +266,7 @@ class BoundedProtocol(HttpToolsProtocol):
             f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
-        self.transport.close()
+        self._leave(NOT_HTTP_BYTES)
 
 
 def _headers_too_large() -> HeadersTooLarge:

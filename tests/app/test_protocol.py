@@ -4,22 +4,18 @@ import io
 import shutil
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 import pytest
-import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.protocol import BoundedProtocol
-from tests.app.test_load import until
+from tests.support.serving import Address, serving
 
-Address: TypeAlias = tuple[str, int]
 Answer: TypeAlias = tuple[int, str, bytes]
 """Status, what the request asked and whether it offered HTTP/2, its body."""
 
@@ -80,22 +76,6 @@ async def echo(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 def names(scope: dict[str, Any]) -> set[str]:
     return {name.decode() for name, _ in scope["headers"]}
-
-
-@contextmanager
-def serving(application: Any, protocol: type[BoundedProtocol], loop: str = "auto") -> Iterator[Address]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(application, http=protocol, loop=loop, lifespan="off", log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        until(lambda: server.started)
-        yield listener.getsockname()
-    finally:
-        server.should_exit = True
-        thread.join(60)
-        assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")
