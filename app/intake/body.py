@@ -8,7 +8,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from app.errors import EmptyFile, InvalidParameter, NoFile, UploadTooLarge
+from app.errors import EmptyFile, InvalidParameter, NoFile, Problem, UnsupportedFormat, UploadTooLarge
+from app.intake.sniff import sniff
+from app.intake.wrappings import advice_by_headers
 
 FILE_PART: Final = b"file"
 MAX_PARTS: Final = 32
@@ -23,7 +25,8 @@ async def read_upload(request: Request, max_bytes: int) -> bytearray:
     """The part ``file`` of a multipart form, or the raw body of any other request.
 
     The limit holds while the body streams in: a declared length over it is refused unread, and a
-    chunked body is stopped where it passes it. The declared content type matters for multipart only.
+    chunked body is stopped where it passes it. The declared content type matters for multipart only; it and the
+    declared encoding tell what is wrong with a body of no known format.
 
     Args:
         request: its body must not have been read yet.
@@ -34,6 +37,7 @@ async def read_upload(request: Request, max_bytes: int) -> bytearray:
         EmptyFile: zero bytes, in the part or in the raw body.
         InvalidParameter: a malformed form, too many parts, or more than one part ``file``.
         UploadTooLarge: more than ``max_bytes``.
+        UnsupportedFormat: a body that is encoded, or multipart of another kind, by its headers and its content.
         starlette.requests.ClientDisconnect: the client went away.
     """
     media_type, options = parse_options_header(request.headers.get("content-type"))
@@ -41,10 +45,23 @@ async def read_upload(request: Request, max_bytes: int) -> bytearray:
     ceiling = max_bytes + MULTIPART_ROOM if is_form else max_bytes
     if _declared_length(request) > ceiling:
         _refuse_size(max_bytes)
+    advice = advice_by_headers(request.headers.get("content-encoding", ""), media_type)
     async with aclosing(request.stream()) as stream:
         if is_form:
-            return await _read_form(stream, options.get(b"boundary", b""), max_bytes)
-        return await _read_raw(stream, max_bytes)
+            return await _read_form(stream, options.get(b"boundary", b""), max_bytes, advice)
+        upload = await _read_raw(stream, max_bytes)
+    if advice and not _is_known(upload):
+        raise UnsupportedFormat(advice)
+    return upload
+
+
+def _is_known(upload: bytearray) -> bool:
+    """Whether the content is of a format that is read."""
+    try:
+        sniff(upload)
+    except UnsupportedFormat:
+        return False
+    return True
 
 
 def _declared_length(request: Request) -> int:
@@ -69,14 +86,18 @@ async def _read_raw(stream: AsyncGenerator[bytes, None], max_bytes: int) -> byte
     return body
 
 
-async def _read_form(stream: AsyncGenerator[bytes, None], boundary: bytes, max_bytes: int) -> bytearray:
-    """The part ``file``; raises NoFile, EmptyFile, InvalidParameter or UploadTooLarge."""
+async def _read_form(
+    stream: AsyncGenerator[bytes, None], boundary: bytes, max_bytes: int, advice: str | None
+) -> bytearray:
+    """The part ``file``; raises as ``read_upload``, with ``advice`` where nothing of a form is found."""
     if not boundary:
         raise InvalidParameter("multipart/form-data without a boundary in its Content-Type")
     form = _Form(max_bytes)
     received = delimiters = 0
     try:
         parser = form.parser(boundary)
+        # The parser allows no text before the first boundary (RFC 2046, 5.1.1): a part of ours takes it up.
+        parser.write(b"--" + boundary + b"\r\n\r\n\r\n")
         async for chunk in stream:
             received += len(chunk)
             if received > max_bytes + MULTIPART_ROOM:
@@ -84,18 +105,27 @@ async def _read_form(stream: AsyncGenerator[bytes, None], boundary: bytes, max_b
             # The parser takes microseconds for each delimiter it sees, real or not quite: a body full
             # of them would hold the event loop for minutes.
             delimiters += chunk.count(b"\r\n--" + boundary)
-            if delimiters > MAX_PARTS:
+            if delimiters > MAX_PARTS + 1:
                 raise InvalidParameter(_TOO_MANY_PARTS)
             parser.write(chunk)
     except FormParserError as error:
         raise InvalidParameter("The multipart form is malformed") from error
     if received and not form.complete:
-        raise InvalidParameter("The multipart form ends before its closing boundary")
+        raise _unfinished(form, advice)
     if form.file is None:
         raise NoFile("The form has no part named 'file'")
     if not form.file:
         raise EmptyFile("The part 'file' has no bytes")
     return form.file
+
+
+def _unfinished(form: "_Form", advice: str | None) -> Problem:
+    """What to answer about a form whose closing boundary did not come."""
+    if form.has_parts():
+        return InvalidParameter("The multipart form ends before its closing boundary")
+    if advice:
+        return UnsupportedFormat(advice)
+    return InvalidParameter("The body has no line with the boundary that its Content-Type names")
 
 
 class _Form:
@@ -111,7 +141,8 @@ class _Form:
         self.complete = False
         self._max_bytes = max_bytes
         self._size = 0
-        self._parts = 0
+        # What comes before the first boundary is none.
+        self._parts = -1
         self._in_file = False
         self._header_name = bytearray()
         self._header_value = bytearray()
@@ -133,6 +164,10 @@ class _Form:
             max_header_count=MAX_PART_HEADERS,
             max_header_size=MAX_HEADER_BYTES,
         )
+
+    def has_parts(self) -> bool:
+        """Whether a boundary was seen."""
+        return self._parts > 0
 
     def _begin_part(self) -> None:
         self._parts += 1

@@ -4,6 +4,7 @@ from typing import Final
 
 from app.errors import UnsupportedFormat
 from app.intake.radiograph import Format, Upload
+from app.intake.wrappings import advice_by_content
 
 _READ: Final[tuple[tuple[bytes, Format], ...]] = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -24,15 +25,30 @@ _NAMED: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"GIF8", "GIF"),
     (8, b"WEBP", "WebP"),
     (0, b"%PDF-", "PDF"),
-    (4, b"ftypheic", "HEIC"),
-    (4, b"ftypheix", "HEIC"),
-    (4, b"ftypmif1", "HEIC"),
-    (4, b"ftypavif", "AVIF"),
-    (0, b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (0, b"\x00\x00\x00\x0cjP  ", "JPEG 2000 outside of DICOM"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000 outside of DICOM"),
     (0, b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
+    (0, b"\xff\x0a", "JPEG XL"),
     (0, b"PK\x03\x04", "ZIP"),
     (0, b"\x1f\x8b", "gzip"),
 )
+# What the file type box of a still picture or a sequence says, first as its own brand, then as those it keeps to.
+_BRANDS: Final = (
+    (frozenset({b"avif", b"avis"}), "AVIF"),
+    (
+        frozenset(
+            (
+                b"heic heix heim heis hevc hevx hevm hevs mif1 mif2 mif3 msf1 miaf avci avcs"
+                b" vvic vvis evbi evbs evmi evms jpeg jpgs j2ki j2is"
+            ).split()
+        ),
+        "HEIC",
+    ),
+)
+_JPEG_LS_FRAME: Final = 0xF7
+# A scan, or the end.
+_PAST_HEADER: Final = (0xDA, 0xD9)
+_MAX_SEGMENTS: Final = 64
 _ACCEPTED: Final = "DICOM, JPEG, PNG, TIFF and BMP are read"
 
 
@@ -47,6 +63,8 @@ def sniff(data: Upload) -> Format:
         return "DICOM"
     for magic, name in _READ:
         if head.startswith(magic):
+            if name == "JPEG" and _is_jpeg_ls(data):
+                raise UnsupportedFormat(f"JPEG-LS outside of DICOM is not read; {_ACCEPTED}")
             return name
     if _is_bmp(head):
         return "BMP"
@@ -72,9 +90,32 @@ def _is_bare_dicom(head: bytes) -> bool:
     return head[:1] == b"\x08" and 0 < int.from_bytes(head[4:8], "little") <= _LONGEST_FIRST_VALUE
 
 
+def _is_jpeg_ls(data: Upload) -> bool:
+    """Whether the first frame is one of JPEG-LS, which begins as a JPEG does; no more than a few segments are seen."""
+    place = 2
+    for _ in range(_MAX_SEGMENTS):
+        segment = bytes(data[place : place + 4])
+        if len(segment) < 4 or segment[0] != 0xFF or segment[1] in _PAST_HEADER:
+            return False
+        if segment[1] == _JPEG_LS_FRAME:
+            return True
+        # A marker may be filled up in front.
+        place += 1 if segment[1] == 0xFF else 2 + int.from_bytes(segment[2:], "big")
+    return False
+
+
+def _brand(head: bytes) -> str | None:
+    """The format that a file type box (ISO/IEC 14496-12) names."""
+    if head[4:8] != b"ftyp":
+        return None
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    brands = {head[8:12], *(head[place : place + 4] for place in range(16, end, 4))}
+    return next((name for known, name in _BRANDS if known & brands), None)
+
+
 def _refusal(head: bytes) -> str:
     """What to tell about an upload that starts with ``head``."""
-    for offset, magic, name in _NAMED:
-        if head.startswith(magic, offset):
-            return f"{name} is not read; {_ACCEPTED}"
-    return f"The content is of no known picture format; {_ACCEPTED}"
+    name = next((name for offset, magic, name in _NAMED if head.startswith(magic, offset)), None) or _brand(head)
+    if name:
+        return f"{name} is not read; {_ACCEPTED}"
+    return advice_by_content(head) or f"The content is of no known picture format; {_ACCEPTED}"

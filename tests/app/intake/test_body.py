@@ -2,11 +2,14 @@
 
 import asyncio
 import builtins
+import gzip
 import tempfile
+import zlib
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import httpx
+import imagecodecs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,9 +18,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.errors import EmptyFile, InvalidParameter, NoFile, Problem, UploadTooLarge
+from app.errors import EmptyFile, InvalidParameter, NoFile, Problem, UnsupportedFormat, UploadTooLarge
 from app.intake import read_upload
 from app.intake.body import MAX_PARTS, MULTIPART_ROOM
+
+from .samples import chest, save
 
 LIMIT = 300_000
 PICTURE = bytes(range(256)) * 200
@@ -121,6 +126,72 @@ def test_a_form_cut_anywhere(step: int) -> None:
 def test_forms_that_are_refused(body: bytes, problem: type[Problem]) -> None:
     with pytest.raises(problem):
         _read(Wire([body]), content_type=FORM)
+
+
+PREAMBLES = (
+    b"This is a message with multiple parts in MIME format.\r\n",
+    b"\r\n\r\n",
+    b"--X\r\n --XX\r\nA: b\r\n\r\n-\r\n-",
+    b"\r\n".join([b"--XY"] * 40),
+    bytes(range(256)) * 300,
+)
+
+
+@pytest.mark.parametrize("step", [1, 7, 10**6])
+@pytest.mark.parametrize("preamble", PREAMBLES)
+def test_text_before_the_first_boundary_is_dropped(preamble: bytes, step: int) -> None:
+    body = preamble + b"\r\n" + _form(_part("other", b"abc"), _part("file", PICTURE[:500])) + b"\r\nan epilogue"
+    wire = Wire(body[start : start + step] for start in range(0, len(body), step))
+    assert _read(wire, content_type=FORM) == PICTURE[:500]
+
+
+@pytest.mark.parametrize("preamble", [b"", b"text\r\n"])
+def test_as_many_parts_as_there_may_be(preamble: bytes) -> None:
+    parts = [_part(f"p{number}", b"") for number in range(MAX_PARTS - 1)]
+    assert _read(Wire([preamble + _form(*parts, _part("file", b"x"))]), content_type=FORM) == b"x"
+    with pytest.raises(InvalidParameter, match="parts"):
+        _read(Wire([preamble + _form(*parts, _part("p", b""), _part("file", b"x"))]), content_type=FORM)
+
+
+def _refusal(body: bytes, **headers: str) -> str:
+    with pytest.raises(UnsupportedFormat) as caught:
+        _read(Wire([body]), **headers)
+    return caught.value.detail
+
+
+ENCODED = {
+    "gzip": gzip.compress(PICTURE),
+    "deflate": zlib.compress(PICTURE),
+    "br": imagecodecs.brotli_encode(PICTURE),
+    "zstd": imagecodecs.zstd_encode(PICTURE),
+}
+
+
+@pytest.mark.parametrize("form", [False, True])
+@pytest.mark.parametrize("coding", ENCODED)
+def test_an_encoded_body_is_refused_by_the_name_of_its_encoding(coding: str, form: bool) -> None:
+    detail = _refusal(ENCODED[coding], content_encoding=coding.upper(), **({"content_type": FORM} if form else {}))
+    assert f"here {coding}" in detail
+    assert "send the file's own bytes" in detail
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip", "utf-8", "deflate, br", ""])
+def test_a_readable_body_is_read_whatever_it_declares(coding: str) -> None:
+    png = save(chest(), "PNG")
+    headers = {"content_encoding": coding, "content_type": "multipart/related; boundary=XX"}
+    assert _read(Wire([png]), **headers) == png
+    assert _read(Wire([_form(_part("file", png))]), **{**headers, "content_type": FORM}) == png
+
+
+def test_multipart_of_another_kind_is_told_what_to_send() -> None:
+    body = b"a preamble\r\n--XX\r\nContent-Type: application/dicom\r\n\r\n" + PICTURE + b"\r\n--XX--"
+    for kind in ("related", "mixed"):
+        assert "multipart/form-data" in _refusal(body, content_type=f'multipart/{kind}; boundary="XX"')
+
+
+def test_a_form_of_another_boundary_is_told_so() -> None:
+    with pytest.raises(InvalidParameter, match="boundary that its Content-Type names"):
+        _read(Wire([_form(_part("file", b"x")).replace(b"XX", b"YY")]), content_type=FORM)
 
 
 @pytest.mark.parametrize("media_type", ["multipart/form-data", "multipart/form-data; boundary=" + "x" * 999])

@@ -1,5 +1,9 @@
 """The content decides; what is not read is named."""
 
+import base64
+import json
+
+import imagecodecs
 import pytest
 from pydicom import uid
 
@@ -9,7 +13,11 @@ from app.intake import Format, sniff
 from .dicoms import NATIVE, dicom
 from .samples import chest, save
 
-HEIF = b"\0\0\0\x18ftypheic"
+
+def file_type(major: str, *others: str) -> bytes:
+    """A file type box, with the beginning of the next one."""
+    brands = "".join(others).encode()
+    return (16 + len(brands)).to_bytes(4, "big") + b"ftyp" + major.encode() + bytes(4) + brands + b"\0\0\1\0meta"
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "BMP"])
@@ -51,11 +59,16 @@ def test_both_byte_orders_and_bigtiff() -> None:
 @pytest.mark.parametrize(
     ("head", "name"),
     [
-        (b"\0\0\0\x20ftypheix", "HEIC"),
         (b"GIF89a", "GIF"),
         (b"RIFF\0\0\0\0WEBPVP8 ", "WebP"),
         (b"%PDF-1.7", "PDF"),
-        (HEIF, "HEIC"),
+        *((file_type(brand), "HEIC") for brand in ("heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs")),
+        *((file_type(brand), "HEIC") for brand in ("mif1", "mif2", "msf1", "avci", "vvic", "j2ki")),
+        (file_type("XXXX", "mif1", "heic"), "HEIC"),
+        (file_type("avif", "mif1", "miaf"), "AVIF"),
+        (file_type("mif1", "avif", "miaf"), "AVIF"),
+        (file_type("isom", "mp42") + b"heic", "no known picture format"),
+        (b"\xff\x0a\x7f\x00", "JPEG XL"),
         (b"PK\3\4", "ZIP"),
         (b"BMx is how a letter may begin", "no known picture format"),
         (b"<html>", "no known picture format"),
@@ -63,5 +76,65 @@ def test_both_byte_orders_and_bigtiff() -> None:
     ],
 )
 def test_other_formats_are_named(head: bytes, name: str) -> None:
-    with pytest.raises(UnsupportedFormat, match=name):
-        sniff(head)
+    assert name in refusal(head)
+
+
+def refusal(data: bytes) -> str:
+    with pytest.raises(UnsupportedFormat) as caught:
+        sniff(data)
+    return caught.value.detail
+
+
+def test_codestreams_by_their_makers_are_named() -> None:
+    gray = chest()
+    assert "JPEG 2000" in refusal(imagecodecs.jpeg2k_encode(gray, codecformat="jp2"))
+    assert "JPEG 2000" in refusal(imagecodecs.jpeg2k_encode(gray, codecformat="j2k"))
+    assert "JPEG XL" in refusal(imagecodecs.jpegxl_encode(gray, usecontainer=False))
+    assert "JPEG XL" in refusal(imagecodecs.jpegxl_encode(gray, usecontainer=True))
+
+
+SEGMENTS = (b"", b"\xff\xfe\0\7hello", b"\xff\xe8\0\4ab\xff\xff\xff\xfe\0\2", b"\xff\xe1\xff\xff" + bytes(65_533))
+
+
+@pytest.mark.parametrize("segment", SEGMENTS)
+def test_a_jpeg_ls_file_is_named(segment: bytes) -> None:
+    encoded = imagecodecs.jpegls_encode(chest())
+    frame = encoded.index(b"\xff\xf7")
+    assert "JPEG-LS" in refusal(encoded[:2] + segment + encoded[2:])
+    assert "JPEG-LS" in refusal(encoded[:2] + segment + encoded[frame:])
+
+
+@pytest.mark.parametrize("segment", [*SEGMENTS, b"\xff\xfe\0\6\xff\xf7\0\4", b"rubbish"])
+def test_a_jpeg_is_one_whatever_its_header_holds(segment: bytes) -> None:
+    encoded = save(chest(), "JPEG")
+    assert sniff(encoded[:2] + b"\xff\xfe\0\2" + segment + encoded[2:]) == "JPEG"
+    assert sniff(encoded + b"\xff\xf7\0\4") == "JPEG"
+    assert sniff(encoded[:3]) == "JPEG"
+
+
+PNG = save(chest(), "PNG")
+TEXT = base64.b64encode(PNG)
+OWN_BYTES = "send the file's own bytes"
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (TEXT, "Base64"),
+        (base64.encodebytes(PNG), "Base64"),
+        (base64.urlsafe_b64encode(b"\xff\xfb" * 100), "Base64"),
+        (b"data:image/png;base64," + TEXT, "Base64"),
+        (json.dumps(TEXT.decode()).encode(), "Base64"),
+        (json.dumps({"file": TEXT.decode()}, indent=2).encode(), "JSON"),
+        (b"\xef\xbb\xbf " + json.dumps([list(PNG)]).encode(), "JSON"),
+        (b"--XX\r\nContent-Type: application/dicom\r\n\r\n" + PNG + b"\r\n--XX--", "multipart"),
+    ],
+)
+def test_who_wraps_a_file_is_told_what_to_send(body: bytes, what: str) -> None:
+    assert what in refusal(body)
+    assert OWN_BYTES in refusal(body)
+
+
+@pytest.mark.parametrize("body", [b"A" * 63, b"a few words " * 20, b"{a letter", b"--\r\n", b"--XX\r\n\0\0\0\0"])
+def test_what_only_begins_like_a_wrapped_file(body: bytes) -> None:
+    assert "no known picture format" in refusal(body)
