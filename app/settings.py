@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     )
     max_in_flight: int = Field(64, ge=1, description="requests admitted at once; more are answered 503")
     request_timeout_s: float = Field(30.0, gt=0, description="from the first byte to the answer; then 504")
-    max_upload_mb: float = Field(32.0, gt=0, description="largest upload, MiB")
+    max_upload_mb: float = Field(64.0, gt=0, description="largest upload, MiB")
     max_pixels: int = Field(50_000_000, ge=4096, description="largest radiograph, pixels; checked before decoding")
     api_keys: Words = Field(
         (), description="SHA-256 of the keys of which each analysis must carry one, comma-separated; empty: open"

@@ -5,7 +5,7 @@
 #   RESOLVER       a name server (in Docker 127.0.0.11): names are looked up again as replicas come and go; empty: once,
 #                  at start (needs nginx 1.27.3 or later)
 #   READ_TIMEOUT   how long a replica may take; over the service's CXR_REQUEST_TIMEOUT_S (default 35s)
-#   MAX_BODY       largest body; over CXR_MAX_UPLOAD_MB by a form's own lines (default 33m)
+#   MAX_BODY       largest body; over CXR_MAX_UPLOAD_MB by a form's own lines (default 65m)
 #   FAIL_TIMEOUT   how long a replica that failed is left alone (default 2s)
 #   PORT, TLS_PORT where to listen (8080, 8443); with TLS_DIR/tls.crt and tls.key PORT only redirects
 #   WORK           a folder it may write to (default /tmp/gateway)
@@ -13,7 +13,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 : "${REPLICAS:?expected host:port of each replica}"
 WORK=${WORK:-/tmp/gateway} PORT=${PORT:-8080} TLS_PORT=${TLS_PORT:-8443} TLS_DIR=${TLS_DIR:-/etc/gateway/tls}
-MAX_BODY=${MAX_BODY:-33m} FAIL_TIMEOUT=${FAIL_TIMEOUT:-2s}
+MAX_BODY=${MAX_BODY:-65m} FAIL_TIMEOUT=${FAIL_TIMEOUT:-2s}
 
 mkdir -p "$WORK/generated" "$WORK/temporary"
 cp "$here/nginx.conf" "$here/proxy.conf" "$WORK/"

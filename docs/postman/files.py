@@ -18,7 +18,7 @@ from pydicom.uid import (
 PHANTOM = Path(__file__).parents[1] / "phantom.png"
 ROOT_UID = "1.2.826.0.1.3680043.8.498.5"
 """Of these files only; under pydicom's root."""
-DEFAULT_MAX_BYTES = 32 * 1024 * 1024
+DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 
 
 def main() -> int:

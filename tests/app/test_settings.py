@@ -1,8 +1,12 @@
+import re
+
 import pytest
 from pydantic import ValidationError
 
 from app.keys import hash_key
-from app.settings import Settings
+from app.settings import MEBIBYTE, Settings
+from docs.postman.files import DEFAULT_MAX_BYTES
+from tests.app.server import ROOT
 
 
 def read(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
@@ -16,6 +20,30 @@ def test_the_environment_is_read_with_its_prefix(monkeypatch: pytest.MonkeyPatch
     assert settings.port == 9000
     assert settings.max_upload_bytes == 1_572_864
     assert settings.log_level == "DEBUG"
+
+
+def test_the_largest_detector_s_picture_fits_uncompressed() -> None:
+    # 17 x 17 inches at 100 micrometres, two bytes each.
+    side = int(17 * 25.4 / 0.1)
+    assert 2 * side * side < Settings(_env_file=None).max_upload_bytes == 64 * MEBIBYTE
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern", "room"),
+    [
+        ("README.md", r"`CXR_MAX_UPLOAD_MB` \| `(\d+)`", 0),
+        ("docs/operations.md", r"`CXR_MAX_UPLOAD_MB` \| `(\d+)`", 0),
+        ("docs/api.md", r"`CXR_MAX_UPLOAD_MB`, (\d+) MiB", 0),
+        ("docker-compose.yml", r"CXR_MAX_UPLOAD_MB:-(\d+)}", 0),
+        # A form's own lines come on top.
+        ("docker-compose.yml", r"CXR_GATEWAY_MAX_BODY:-(\d+)m}", 1),
+        ("docker/gateway/start.sh", r"MAX_BODY:-(\d+)m}", 1),
+        ("docs/kubernetes.md", r"let bodies of (\d+) MiB through", 1),
+    ],
+)
+def test_the_largest_upload_is_the_same_wherever_it_is_named(file: str, pattern: str, room: int) -> None:
+    (found,) = re.findall(pattern, (ROOT / file).read_text(encoding="utf-8"))
+    assert (int(found) - room) * MEBIBYTE == Settings(_env_file=None).max_upload_bytes == DEFAULT_MAX_BYTES
 
 
 def test_what_looks_like_a_setting_and_is_none_is_found() -> None:

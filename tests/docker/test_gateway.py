@@ -55,12 +55,19 @@ def test_it_does_not_tell_its_version(front: Gateway) -> None:
     assert httpx.get(f"{front.url}/gateway/health").headers["server"] == "nginx"
 
 
-def test_a_body_over_the_limit_is_a_problem(front: Gateway) -> None:
-    # Larger than the service's own limit, which the gateway lets through so that the service can say so.
-    answer = httpx.post(f"{front.url}/score", content=bytes(34 * 2**20), timeout=60)
+@pytest.mark.parametrize(
+    ("size", "detail"),
+    [
+        # Larger than the service's own limit, which the gateway lets through so that the service can say so.
+        (64 * 2**20 + 2**19, "An upload may have 67108864 bytes at most"),
+        (66 * 2**20, "The gateway takes no larger body"),
+    ],
+)
+def test_a_body_over_the_limit_is_a_problem(front: Gateway, size: int, detail: str) -> None:
+    answer = httpx.post(f"{front.url}/score", content=bytes(size), timeout=60)
     assert answer.status_code == 413
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["code"] == "upload_too_large"
+    assert (answer.json()["code"], answer.json()["detail"]) == ("upload_too_large", detail)
 
 
 def test_uploads_and_answers_touch_no_disk(front: Gateway, server: Server, phantom_png: bytes) -> None:
