@@ -90,7 +90,7 @@ ATTACKS: Final = {
     "chunks without an end": Attack(sends(CHUNKED + b"4\r\nonly\r\n"), DEADLINE),
     "chunks of no size": Attack(sends(CHUNKED + b"zz\r\nonly\r\n"), NO_HTTP),
     "chunks beyond the limit": Attack(
-        floods(CHUNKED, b"400\r\n" + bytes(1024) + b"\r\n", 64 << 20), UPLOAD_TOO_LARGE, 1, 1.0, 200
+        floods(CHUNKED, b"400\r\n" + bytes(1024) + b"\r\n", 96 << 20), UPLOAD_TOO_LARGE, 1, 1.0, 200
     ),
     "no HTTP at all": Attack(sends(b"\x16\x03\x01\0\xff" * 50), NO_HTTP),
     "connections that say nothing": Attack(idles, frozenset({KEPT, CLOSED}), IDLE),
