@@ -8,7 +8,7 @@ share counts.
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import isnan, log, nan
 from pathlib import Path
@@ -137,6 +137,16 @@ def hold_out(
         figures = json.loads(kept.read_text(encoding="utf-8"))
         found += [_read(case, figures[case.id], number) for case in judged]
     return found
+
+
+def parted(held_out: Sequence[HeldOut], parts: int = 3) -> list[HeldOut]:
+    """The radiographs of one fold in parts by patient, each with its part's number for a fold's."""
+    numbers = {
+        case.id: number
+        for number, part in enumerate(patient_folds([item.case for item in held_out], parts))
+        for case in part
+    }
+    return [replace(item, fold=numbers[item.case.id]) for item in held_out]
 
 
 def choose(held_out: Sequence[HeldOut]) -> Choice:

@@ -5,7 +5,6 @@ Crops are made by the trained stage I and masked outside the lungs, as at run ti
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Final
 
 import cv2
 import numpy as np
@@ -20,9 +19,6 @@ from models.training.crops import box_of
 from models.training.fitting import Batch, normalised
 from models.training.radiographs import Radiograph, sort_by_kind
 
-BATCH_SHARE: Final = {"masked": 3, "shares": 3, "child": 1, "adult": 2, "other": 1, "boxes": 1, "unscored": 1}
-"""Radiographs of each kind in a batch."""
-
 
 class DiseaseBatches:
     """Augmented batches of all kinds of radiograph; the same seed and epoch give the same ones."""
@@ -36,6 +32,7 @@ class DiseaseBatches:
         std: Sequence[float],
         count: int,
         seed: int,
+        batch: Mapping[str, int],
         own_side: int | None = None,
         augmentation: Augmentation | None = None,
     ) -> None:
@@ -44,14 +41,15 @@ class DiseaseBatches:
         lungs: the trained stage I.
         size: stage II's input size, pixels.
         mean, std: of each channel, on the 0..1 scale.
-        count: batches an epoch; a batch is made up as ``BATCH_SHARE`` says.
+        count: batches an epoch.
+        batch: radiographs of each kind in a batch; a kind of which the cases have none is left out.
         own_side: crops are cut from the radiograph at this side, which stands for its own pixels; None: from what
             stage I sees.
         """
         self.cases, self.lungs, self.side = cases, lungs, own_side or lungs.input_size
         self.own_pixels, self.outline_step = own_side is not None, self.side / lungs.input_size
         self.size, self.mean, self.std = size, mean, std
-        self.count, self.seed = count, seed
+        self.count, self.seed, self.batch = count, seed, batch
         self.augmentation = augmentation or Augmentation()
 
     @cached_property
@@ -65,9 +63,7 @@ class DiseaseBatches:
             chosen = [
                 radiographs[index]
                 for kind, radiographs in self.kinds.items()
-                for index in rng.choice(
-                    len(radiographs), BATCH_SHARE[kind], replace=len(radiographs) < BATCH_SHARE[kind]
-                )
+                for index in rng.choice(len(radiographs), self.batch[kind], replace=len(radiographs) < self.batch[kind])
             ]
             yield _collate([self._augmented(rng, radiograph) for radiograph in chosen], self.mean, self.std)
 

@@ -1,6 +1,7 @@
 """Stage II's loss: a term for each kind of knowledge there is of a radiograph's disease."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -18,13 +19,27 @@ _LEAST_BOX = 64
 """Pixels of a box within the lungs under which nothing is asked of it."""
 
 _COUNT_WEIGHT = 0.15
-# Healthy lungs are the classification head's to tell: the map learns less from them than from disease.
-_HEALTHY_WEIGHT = 0.5
-_TOLERANT_WEIGHT = 0.5
-_LABEL_WEIGHT = 0.5
 
 
-def disease_loss(answer: Any, batch: Batch) -> Tensor:
+@dataclass(frozen=True)
+class Weights:
+    """How much a kind of knowledge counts beside drawn masks, each of which counts 1.
+
+    Attributes:
+        healthy: zone shares of healthy lungs, beside those of others.
+        without_opacity: no disease where a radiograph has other findings.
+        label: the classification head's label.
+    """
+
+    healthy: float = 0.5
+    without_opacity: float = 0.5
+    label: float = 0.5
+
+
+PLAIN: Final = Weights()
+
+
+def disease_loss(answer: Any, batch: Batch, weights: Weights = PLAIN) -> Tensor:
     """The map's loss and, where there is a classification head, the label's.
 
     Args:
@@ -32,12 +47,12 @@ def disease_loss(answer: Any, batch: Batch) -> Tensor:
         batch: of ``models.training.disease.DiseaseBatches``.
     """
     if not isinstance(answer, tuple):
-        return map_loss(answer, batch)
+        return map_loss(answer, batch, weights)
     logits, label = answer
-    return map_loss(logits, batch) + _LABEL_WEIGHT * _label_loss(label[:, 0], batch)
+    return map_loss(logits, batch, weights) + weights.label * _label_loss(label[:, 0], batch)
 
 
-def map_loss(logits: Tensor, batch: Batch) -> Tensor:
+def map_loss(logits: Tensor, batch: Batch, weights: Weights = PLAIN) -> Tensor:
     """Dice + cross-entropy on masks, cross-entropy + L1 on zone shares, boxes, and the count of affected zones.
 
     Args:
@@ -54,8 +69,8 @@ def map_loss(logits: Tensor, batch: Batch) -> Tensor:
     terms = [
         _mask_loss(logits, batch, within),
         _box_loss(logits, sharpened, batch, within),
-        _share_loss(shares, batch, areas > 0),
-        _TOLERANT_WEIGHT * _tolerant_loss(shares, batch["without_opacity"][:, None] & (areas > 0)),
+        _share_loss(shares, batch, areas > 0, weights.healthy),
+        weights.without_opacity * _tolerant_loss(shares, batch["without_opacity"][:, None] & (areas > 0)),
         _COUNT_WEIGHT * _count_loss(shares, batch["score"]),
     ]
     return torch.stack(terms).sum()
@@ -86,11 +101,11 @@ def _box_loss(logits: Tensor, sharpened: Tensor, batch: Batch, within: Tensor) -
     return torch.stack(terms).mean() if terms else logits.sum() * 0
 
 
-def _share_loss(shares: Tensor, batch: Batch, visible: Tensor) -> Tensor:
+def _share_loss(shares: Tensor, batch: Batch, visible: Tensor, healthy: float) -> Tensor:
     known = visible & ~batch["shares"].isnan()
     if not known.any():
         return shares.sum() * 0
-    weight = torch.where(batch["healthy"], _HEALTHY_WEIGHT, 1.0)[:, None].expand_as(known)[known]
+    weight = torch.where(batch["healthy"], healthy, 1.0)[:, None].expand_as(known)[known]
     shares, target = shares[known].clamp(1e-4, 1 - 1e-4), batch["shares"][known]
     entropy = functional.binary_cross_entropy(shares, target, reduction="none")
     return ((entropy + (shares - target).abs()) * weight).sum() / weight.sum()

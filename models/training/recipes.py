@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Final, cast
 
@@ -15,6 +16,7 @@ from models.stage import Stage
 from models.training.crossvalidation import Choice
 from models.training.disease import DiseaseBatches
 from models.training.disease_loss import disease_loss
+from models.training.emphasis import EMPHASES
 from models.training.fitting import Schedule
 from models.training.intervals import SpreadChoice
 from models.training.lungs import LungBatches, lung_loss
@@ -47,6 +49,7 @@ def fit_disease(
     encoder: str = ENCODER,
     own_side: int | None = None,
     classification_head: bool = True,
+    emphasis: str = "outlines",
 ) -> Path:
     """Fits stage II on ``cases``, cropped by the trained stage I; returns the weights' path.
 
@@ -55,12 +58,15 @@ def fit_disease(
         threshold: for the card; chosen by ``models.training.crossvalidation``.
         own_side: see ``DiseaseBatches``; the card says which.
         classification_head: it also answers how probable any disease is.
+        emphasis: one of ``EMPHASES``.
     """
     begun = _begin("disease", run, encoder, classification_head)
-    batches = DiseaseBatches(cases, lungs, run.input_size, begun.mean, begun.std, count, run.seed, own_side)
+    laid = EMPHASES[emphasis]
+    batches = DiseaseBatches(cases, lungs, run.input_size, begun.mean, begun.std, count, run.seed, laid.batch, own_side)
+    loss = partial(disease_loss, weights=laid.weights)
     schedule = Schedule(run.epochs, count, rate, seed=run.seed)
     source: CropPixels = "picture" if own_side is None else "radiograph"
-    return finish("disease", run, begun, batches, disease_loss, schedule, threshold=threshold, crop_pixels=source)
+    return finish("disease", run, begun, batches, loss, schedule, threshold=threshold, crop_pixels=source)
 
 
 def calibrate_disease(weights: Path, out: Path, choice: Choice, intervals: SpreadChoice | None = None) -> Path:
@@ -75,10 +81,9 @@ def calibrate_disease(weights: Path, out: Path, choice: Choice, intervals: Sprea
     with torch.no_grad():
         cast("torch.Tensor", last.bias).add_(choice.shift)
         if card.classification_head:
-            label = next(
-                layer for layer in network.get_submodule("classification_head") if isinstance(layer, nn.Linear)
-            )
-            label.bias.add_(choice.label_shift)
+            layers = network.get_submodule("classification_head").modules()
+            linear = next(layer for layer in layers if isinstance(layer, nn.Linear))
+            linear.bias.add_(choice.label_shift)
     figures = {name: value for name, value in asdict(choice).items() if name not in _POINT}
     held_out = {name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()}
     calibrated = card.model_copy(

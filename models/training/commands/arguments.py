@@ -38,17 +38,20 @@ def add_weights(command: argparse.ArgumentParser, *roles: Role) -> None:
             command.add_argument(f"--{role}", type=Path, default=default_weights(role), help=f"stage {stage}'s weights")
 
 
-def add_run(command: argparse.ArgumentParser, epochs: int) -> None:
-    """What every fit needs."""
+def add_run(command: argparse.ArgumentParser, epochs: int, training_data: str = TRAINING_DATA) -> None:
+    """What every fit needs; ``training_data`` stands in the card where the command line names none."""
     command.add_argument("--out", type=Path, required=True, help="folder for the state, the history and the weights")
     command.add_argument("--epochs", type=int, default=epochs)
     command.add_argument("--input-size", type=int, help="pixels, a multiple of 32; else the recipe's")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument(
-        "--start", type=Path, help="weights to go on from, of whatever network: with their card, or as published"
+        "--start",
+        type=Path,
+        help="weights to go on from, of whatever network: with their card, or as published; for crossvalidate also the "
+        "folder of another one, whose folds are gone on from",
     )
     command.add_argument("--encoder-weights", type=Path, help="state dict to start the encoder from")
-    command.add_argument("--training-data", default=TRAINING_DATA, help="for the card: what the radiographs are")
+    command.add_argument("--training-data", default=training_data, help="for the card: what the radiographs are")
     command.add_argument("--licence", default=LICENCE, help="for the card: what may be done with the weights")
 
 

@@ -21,10 +21,11 @@ from models.training.commands.arguments import (
     asked_run,
     load_stage,
 )
-from models.training.crossvalidation import Choice, choose, hold_out
+from models.training.crossvalidation import Choice, choose, hold_out, parted
+from models.training.emphasis import EMPHASES
 from models.training.intervals import COVERAGE, SpreadChoice, choose_spread
 from models.training.recipes import average, calibrate_disease, fit_disease, fit_lungs
-from models.training.runs import Run
+from models.training.runs import ADULTS_DATA, TRAINING_DATA, Run
 from models.uncertainty import SpreadRule
 
 INPUT_SIZE = 320
@@ -42,11 +43,11 @@ def add(commands: Commands) -> None:
         commands, "crossvalidate", "fit stage II by folds of patients and choose the operating point", _crossvalidate
     )
     cross.add_argument("--folds", type=int, default=3)
-    cross.add_argument("--fold", type=int, help="fit and judge this one, from 0; a call without it then chooses")
+    cross.add_argument("--fold", type=int, help="fit, judge and choose by this one alone, from 0")
     cross.add_argument("--coverage", type=float, default=COVERAGE, help="of the range of scores, on COVID-19")
     for command in (disease, cross):
         add_pack(command)
-        add_run(command, 12)
+        add_run(command, 10, f"{TRAINING_DATA} {ADULTS_DATA}")
         add_recipe(command)
         add_weights(command, "lungs")
         command.add_argument("--batches", type=int, default=60, help="batches an epoch")
@@ -56,6 +57,9 @@ def add(commands: Commands) -> None:
             action=argparse.BooleanOptionalAction,
             default=True,
             help="a head that tells any disease from none",
+        )
+        command.add_argument(
+            "--emphasis", choices=tuple(EMPHASES), default="outlines", help="what the fit lays weight on"
         )
         command.add_argument("--own-side", type=int, help="cut crops from the radiograph at this side, not stage I's")
 
@@ -98,6 +102,7 @@ def _fit_disease(options: argparse.Namespace, run: Run, lungs: Stage, cases: Seq
         options.encoder,
         options.own_side,
         options.head,
+        options.emphasis,
     )
 
 
@@ -105,15 +110,16 @@ def _crossvalidate(options: argparse.Namespace) -> int:
     lungs, run = load_stage(options, "lungs"), asked_run(options, INPUT_SIZE)
 
     def fit_fold(number: int, training: Sequence[Case]) -> Path:
-        inside = replace(run, out=run.out / f"fold-{number}", seed=run.seed + number)
+        name = f"fold-{number}"
+        # A folder of another cross-validation: each fold goes on from its own weights, which saw none of its patients.
+        start = run.start / name / "disease.safetensors" if run.start and run.start.is_dir() else run.start
+        inside = replace(run, out=run.out / name, seed=run.seed + number, start=start)
         return _fit_disease(options, inside, lungs, training)
 
     run.out.mkdir(parents=True, exist_ok=True)
     held_out = hold_out(Pack(*options.data).split("all"), lungs, fit_fold, options.folds, run.out, options.fold)
-    if options.fold is not None:
-        return _say(f"fold {options.fold}: {len(held_out)} radiographs held out")
     choice = choose(held_out)
-    intervals = choose_spread(held_out, choice, options.coverage)
+    intervals = choose_spread(held_out if options.fold is None else parted(held_out), choice, options.coverage)
     found = {"choice": asdict(choice), "intervals": {**asdict(intervals), "rule": intervals.rule.model_dump()}}
     text = json.dumps(found, indent=2)
     (run.out / "choice.json").write_text(f"{text}\n", encoding="utf-8")

@@ -24,7 +24,7 @@ CHEST: Final = "chest"
 EXPOSED: Final = "exposed"
 HELD_OUT: Final = ("heads", "abdomens", "scenes", "shoulders", "leaning")
 """Kinds that are never fitted on."""
-ALTERED_STEP: Final = 4
+ALTERED_STEP: Final = 8
 """One radiograph in so many is altered: thousands that are right need fewer that are wrong."""
 DRAWN_FOR_FITTING: Final = dict.fromkeys(DRAWN_KINDS, 100) | {"legs and arms": 300, "CT slices": 300}
 """How many of each kind; more of those that come nearest to a chest."""

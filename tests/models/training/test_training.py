@@ -16,8 +16,9 @@ from models.pack import Case, Pack, PackError, patient_folds
 from models.stage import Stage
 from models.training.__main__ import main
 from models.training.crossvalidation import SHIFTS, HeldOut, choose, hold_out, shift_logits
-from models.training.disease import BATCH_SHARE, DiseaseBatches
+from models.training.disease import DiseaseBatches
 from models.training.disease_loss import disease_loss
+from models.training.emphasis import EMPHASES
 from models.training.encoders import StartError, start_from_imagenet
 from models.training.fitting import Schedule, fit
 from models.training.lungs import LungBatches, lung_loss
@@ -28,6 +29,7 @@ from tests.models.training.held_out import a_choice, seen_at
 from tests.support.stubs import FixedMap
 
 GRAY = (0.5, 0.5, 0.5)
+BATCH = EMPHASES["outlines"].batch
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_a_state_of_another_schedule_is_not_gone_on_with(pack: Pack, tmp_path: P
 
 def test_batches_are_seeded(pack: Pack, drawn_lungs: Stage) -> None:
     lungs = LungBatches(pack.cases, 64, GRAY, GRAY, count=1, batch_size=4, seed=1)
-    disease = DiseaseBatches(pack.cases, drawn_lungs, 64, GRAY, GRAY, count=1, seed=1)
+    disease = DiseaseBatches(pack.cases, drawn_lungs, 64, GRAY, GRAY, count=1, seed=1, batch=BATCH)
     for batches in (lungs, disease):
         first, again, other = (next(iter(batches(epoch))) for epoch in (0, 0, 1))
         torch.testing.assert_close(first["image"], again["image"])
@@ -87,15 +89,13 @@ def test_batches_are_seeded(pack: Pack, drawn_lungs: Stage) -> None:
 
 
 def test_a_disease_batch_is_made_up_of_all_kinds_and_masked_outside_the_lungs(pack: Pack, drawn_lungs: Stage) -> None:
-    (batch,) = DiseaseBatches(pack.cases, drawn_lungs, 64, GRAY, GRAY, count=1, seed=0)(0)
+    (batch,) = DiseaseBatches(pack.cases, drawn_lungs, 64, GRAY, GRAY, count=1, seed=0, batch=BATCH)(0)
     kinds = ("masked", "shares", "child", "adult")
-    assert len(batch["image"]) == sum(BATCH_SHARE[kind] for kind in kinds), (
-        "of kinds the pack has none of, there are none"
-    )
-    assert batch["masked"].sum() == BATCH_SHARE["masked"]
+    assert len(batch["image"]) == sum(BATCH[kind] for kind in kinds), "of kinds the pack has none of, there are none"
+    assert batch["masked"].sum() == BATCH["masked"]
     assert not batch["shares"][~batch["masked"]].isnan().any()
     assert batch["shares"][batch["masked"]].isnan().all()
-    assert batch["healthy"].sum() == BATCH_SHARE["child"] + BATCH_SHARE["adult"]
+    assert batch["healthy"].sum() == BATCH["child"] + BATCH["adult"]
     assert torch.equal(batch["label"], (~batch["healthy"]).float())
     outside = batch["zones"] == 0
     # The bicubic edge aside, all outside the lungs is black.
@@ -104,7 +104,7 @@ def test_a_disease_batch_is_made_up_of_all_kinds_and_masked_outside_the_lungs(pa
 
 
 def test_the_disease_loss_rewards_the_truth(pack: Pack, drawn_lungs: Stage) -> None:
-    (batch,) = DiseaseBatches(pack.cases, drawn_lungs, 64, GRAY, GRAY, count=1, seed=0)(0)
+    (batch,) = DiseaseBatches(pack.cases, drawn_lungs, 64, GRAY, GRAY, count=1, seed=0, batch=BATCH)(0)
     zones = batch["zones"][:, None]
     sure = torch.full_like(batch["disease"], -8.0)
     truth = torch.where(batch["disease"] > 0.5, 8.0, sure)
@@ -355,7 +355,11 @@ def test_crops_from_the_radiograph_show_the_same_as_those_from_stage_ones_pictur
     pack: Pack, drawn_lungs: Stage
 ) -> None:
     small, own = (
-        next(iter(DiseaseBatches(pack.cases, drawn_lungs, 64, GRAY, GRAY, count=1, seed=3, own_side=side)(0)))
+        next(
+            iter(
+                DiseaseBatches(pack.cases, drawn_lungs, 64, GRAY, GRAY, count=1, seed=3, batch=BATCH, own_side=side)(0)
+            )
+        )
         for side in (None, 2 * SIDE)
     )
     assert small["image"].shape == own["image"].shape
