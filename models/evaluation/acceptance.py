@@ -166,7 +166,7 @@ def score_counts(results: Sequence[Result]) -> np.ndarray:
 
 
 def summary(found: Acceptance) -> str:
-    """Markdown: the few lines for a terminal."""
+    """Markdown: the few lines for a terminal, then the groups, views and sources."""
     lines = [(f"severity MAE, {name}", str(one.count), one.mae.text(3)) for name, one in found.severity.items()]
     if found.readers.count:
         lines.append(("two readers' disagreement, COVID-19", str(found.readers.count), found.readers.mae.text(3)))
@@ -184,7 +184,16 @@ def summary(found: Acceptance) -> str:
             ("control: upside down", radiographs, found.brixia.upside_down.text()),
         ]
     lines.append(("share of radiographs scored", str(len(found.results)), f"{found.scored:.3f}"))
-    return markdown(("figure", "n", "value, 95 % interval"), lines)
+    tables = [markdown(("figure", "n", "value, 95 % interval"), lines)]
+    for kind in ("group", "view", "source"):
+        rows = [(one.name, str(one.count), *_rates(one), one.mae.text()) for one in found.subgroups[kind]]
+        tables.append(markdown((kind, "n", "scored", "mean score", "over 0", "severity MAE"), rows))
+    return "\n\n".join(tables)
+
+
+def _rates(one: Subgroup) -> tuple[str, str, str]:
+    rates = (f"{one.scored:.3f}", f"{one.mean_score:.2f}", f"{one.over:.3f}")
+    return rates if one.scored else (rates[0], "–", "–")
 
 
 def _severity(results: Sequence[Result], resamples: int, seed: int) -> Agreement:

@@ -89,6 +89,9 @@ def test_figures_of_a_made_up_pack(pack: Pack) -> None:
     assert (groups["COVID-19"].mean_score, groups["COVID-19"].over) == (3, 1)
     assert (groups["healthy adults"].mean_score, groups["healthy adults"].over) == (0, 0)
     assert found.subgroups["age group"][0].name == "not recorded"
+    printed = acceptance.summary(found)
+    assert "| COVID-19 | 8 | 0.875 | 3.00 | 1.000 | 1.00 (1.00 to 1.00) |" in printed
+    assert "| AP | 6 | 0.833 |" in printed
     assert found.brixia is not None and found.brixia.radiographs == 11
     assert found.brixia.right.value > found.brixia.upside_down.value
     (worst, why), (_, reason) = found.worst(2)
