@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 from app.errors import UnreadableImage
+from app.intake.value_range import value_range
 
 Gray = NDArray[np.uint8]
 # A band of rows at a time keeps the float64 copy of a large picture small.
@@ -70,7 +71,7 @@ def gray_of_16_bit_colour(pixels: NDArray[np.uint16], has_alpha: bool) -> Gray:
 
 
 def scaled(samples: NDArray[Any]) -> Gray:
-    """``samples`` [H, W] of 16 or 32 bits, its own smallest..largest value spread over 0..255, as uint8.
+    """``samples`` [H, W] of 16 or 32 bits, their own ``value_range`` spread over 0..255, as uint8.
 
     A 12-bit radiograph in 16-bit samples comes out as bright as the same one stored in 8 bits. A
     picture of one value is black.
@@ -81,9 +82,10 @@ def scaled(samples: NDArray[Any]) -> Gray:
     low, high = samples.min(), samples.max()
     if not (np.isfinite(low) and np.isfinite(high)):
         raise UnreadableImage("The picture has samples that are not finite numbers")
+    low, high = value_range(samples, (float(low), float(high)))
     if samples.dtype.kind == "u" and samples.dtype.itemsize == 2:
         return _by_table(samples, int(low), int(high))
-    return _by_bands(samples, float(low), float(high))
+    return _by_bands(samples, low, high)
 
 
 def _by_table(samples: NDArray[Any], low: int, high: int) -> Gray:
@@ -91,6 +93,7 @@ def _by_table(samples: NDArray[Any], low: int, high: int) -> Gray:
     table = np.zeros(_LEVELS, np.uint8)
     if high > low:
         table[low : high + 1] = np.rint(np.linspace(0, 255, high - low + 1))
+        table[high:] = 255
     gray: Gray = table[samples]
     return gray
 
@@ -103,5 +106,5 @@ def _by_bands(samples: NDArray[Any], low: float, high: float) -> Gray:
     rows = max(1, _BAND_PIXELS // samples.shape[1])
     for start in range(0, samples.shape[0], rows):
         band = samples[start : start + rows].astype(np.float64)
-        gray[start : start + rows] = np.rint((band - low) / (high - low) * 255)
+        gray[start : start + rows] = np.rint(np.clip((band - low) / (high - low), 0, 1) * 255)
     return gray

@@ -9,6 +9,9 @@ MIN_SIDE = 256
 """Radiographs with a shorter side than this show too little of a lung's texture."""
 MIN_GRAY_RANGE = 48
 """Gray levels between the 2nd and the 98th percentile under which a radiograph is called low in contrast."""
+MIN_GRAY_LEVELS, LEVEL_SHARE = 72, 0.0005
+"""It is also low in contrast with fewer levels that have such a share of its pixels each: a large label, bright beside
+all else, widens the range and leaves few levels to the rest."""
 
 
 def picture_flags(picture: Pixels, height: int, width: int) -> tuple[str, ...]:
@@ -19,10 +22,11 @@ def picture_flags(picture: Pixels, height: int, width: int) -> tuple[str, ...]:
         height, width: of the radiograph as it came, pixels.
     """
     low, high = percentile_grays(picture, 0.02, 0.98)
+    levels = np.count_nonzero(np.bincount(picture.ravel()) >= LEVEL_SHARE * picture.size)
     flags = []
     if min(height, width) < MIN_SIDE:
         flags.append(LOW_RESOLUTION)
-    if high - low < MIN_GRAY_RANGE:
+    if high - low < MIN_GRAY_RANGE or levels < MIN_GRAY_LEVELS:
         flags.append(LOW_CONTRAST)
     return tuple(flags)
 

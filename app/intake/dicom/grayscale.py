@@ -6,10 +6,10 @@ picture is looked up in the result.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
+import cv2
 import numpy as np
-from numpy.typing import NDArray
 from pydicom import Dataset
 
 from app.errors import UnreadableImage
@@ -19,9 +19,8 @@ from app.intake.dicom.pixels import PixelModule
 from app.intake.dicom.values import read_integer, read_number
 from app.intake.dicom.window import Window, read_window
 from app.intake.gray import Gray
+from app.intake.value_range import Flags, Values, value_range
 
-Values: TypeAlias = NDArray[np.float64]
-Chosen: TypeAlias = NDArray[np.bool_]
 _IDENTITY: Final = (1.0, 0.0)
 _BAND_PIXELS: Final = 1 << 20
 
@@ -32,7 +31,7 @@ class Grayscale:
 
     Attributes:
         modality: LUT, or slope and intercept.
-        voi: LUT or window; None: the range of what is there.
+        voi: LUT or window; None: the ``value_range`` of what is there.
         inverted: whether the smallest value is shown white.
         padding: smallest and largest stored value that is no part of the picture; None without any.
         whole_range: with no ``voi``, the largest value that can be stored is white and 0 is black, whatever is there.
@@ -79,13 +78,21 @@ def apply_grayscale(samples: Samples, bits: int, module: PixelModule, scale: Gra
     """
     shift = module.high_bit + 1 - module.stored if bits > module.high_bit else 0
     levels = 1 << module.stored
-    used = np.zeros(levels, np.bool_)
-    for rows in _bands(*samples.shape):
-        used[_stored_bits(samples[rows], shift, levels)] = True
-    table = gray_table(stored_values(levels, min(bits, module.stored), module.signed), used, scale)
+    patterns = np.right_shift(np.arange(1 << 8 * samples.itemsize), shift) & (levels - 1)
+    stored = stored_values(levels, min(bits, module.stored), module.signed)
+    is_padding = np.zeros(levels, np.bool_)
+    if scale.padding is not None:
+        is_padding = (stored >= scale.padding[0]) & (stored <= scale.padding[1])
+    with np.errstate(all="ignore"):
+        values = _modality_values(stored, scale.modality)
+        span = (0.0, levels - 1.0)
+        if scale.voi is None and not scale.whole_range:
+            span = _range(samples, np.where(is_padding, np.nan, values)[patterns])
+        shares = _shares(values, span, scale)
+    table = _gray_table(shares, is_padding, scale.inverted)[patterns]
     gray = np.empty(samples.shape, np.uint8)
     for rows in _bands(*samples.shape):
-        gray[rows] = table[_stored_bits(samples[rows], shift, levels)]
+        gray[rows] = table[samples[rows]]
     return gray
 
 
@@ -97,25 +104,11 @@ def stored_values(levels: int, bits: int, signed: bool) -> Values:
     return values
 
 
-def gray_table(stored: Values, used: Chosen, scale: Grayscale) -> Gray:
-    """uint8 [N]: the gray of each of the ``stored`` values [N].
-
-    Args:
-        used: bool [N], which of them the picture has; the others count for nothing where a range is needed.
-
-    Raises:
-        UnreadableImage: transformations that do not end in numbers.
-    """
-    is_padding = np.zeros(len(stored), np.bool_)
-    if scale.padding is not None:
-        is_padding = (stored >= scale.padding[0]) & (stored <= scale.padding[1])
-    with np.errstate(all="ignore"):
-        shares = _shares(_modality_values(stored, scale.modality), used & ~is_padding, scale)
+def _gray_table(shares: Values, is_padding: Flags, inverted: bool) -> Gray:
+    """uint8 [N]: the gray of each share of white [N]; raises UnreadableImage where that is no number."""
     if not np.isfinite(shares).all():
         raise UnreadableImage("The header's rescale or window values do not give numbers")
-    if scale.inverted:
-        shares = 1 - shares
-    table = np.rint(shares * 255).astype(np.uint8)
+    table = np.rint((1 - shares if inverted else shares) * 255).astype(np.uint8)
     table[is_padding] = 0
     return table
 
@@ -127,14 +120,13 @@ def _modality_values(stored: Values, modality: Lookup | tuple[float, float]) -> 
     return stored * slope + intercept
 
 
-def _shares(values: Values, shown: Chosen, scale: Grayscale) -> Values:
-    """From modality values [N] to 0..1."""
+def _shares(values: Values, span: tuple[float, float], scale: Grayscale) -> Values:
+    """From modality values [N] to 0..1; ``span`` is what there is without VOI LUT and window."""
     if isinstance(scale.voi, Lookup):
         return scale.voi.of(values) / scale.voi.top
     if scale.voi is not None:
         return scale.voi.of(values)
-    present = values[shown]
-    low, high = (0.0, float(len(values) - 1)) if scale.whole_range else (_lowest(present), _highest(present))
+    low, high = span
     if not high > low:
         # As any other picture of a single value: black, whichever way it is shown.
         return np.full(len(values), float(scale.inverted))
@@ -142,12 +134,11 @@ def _shares(values: Values, shown: Chosen, scale: Grayscale) -> Values:
     return np.clip((values - low) / (high - low), 0, 1)
 
 
-def _lowest(values: Values) -> float:
-    return float(values.min()) if values.size else 0.0
-
-
-def _highest(values: Values) -> float:
-    return float(values.max()) if values.size else 0.0
+def _range(samples: Samples, values: Values) -> tuple[float, float]:
+    """The ``value_range`` of ``samples`` [H, W], where that of sample n is ``values[n]``."""
+    counts = cv2.calcHist([samples], [0], None, [len(values)], [0, len(values)])
+    found = values[(counts.ravel() > 0) & ~np.isnan(values)]
+    return value_range(samples, (float(found.min()), float(found.max())), values) if found.size else (0.0, 0.0)
 
 
 def _bands(height: int, width: int) -> Iterator[slice]:
@@ -155,12 +146,6 @@ def _bands(height: int, width: int) -> Iterator[slice]:
     rows = max(1, _BAND_PIXELS // width)
     for start in range(0, height, rows):
         yield slice(start, start + rows)
-
-
-def _stored_bits(samples: Samples, shift: int, levels: int) -> Samples:
-    """``samples`` without the bits around those that are stored."""
-    stored = np.right_shift(samples, shift)
-    return stored if levels == 1 << 8 * samples.itemsize else np.bitwise_and(stored, levels - 1)
 
 
 def _read_rescale(dataset: Dataset) -> tuple[float, float]:

@@ -14,12 +14,15 @@ SHORT, LONG = 3, 4
 
 
 def chest() -> NDArray[np.uint8]:
-    """uint8 [80, 96]: a gradient with two dark fields and a corner mark, all of 0..255, of no symmetry."""
+    """uint8 [80, 96]: a gradient with two dark fields and two corner marks, all of 0..255, of no symmetry.
+
+    The dark mark is too large for a label, the bright one too near to the rest: both count for the gray range.
+    """
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
     picture = 60 + rows + columns
     for centre, depth in ((28, 60), (66, 50)):
         picture[((columns - centre) / 14) ** 2 + ((rows - 42) / 26) ** 2 < 1] -= depth
-    picture[:8, :12], picture[-4:, -6:] = 0, 255
+    picture[:12, :20], picture[-4:, -6:] = 0, 255
     gray: NDArray[np.uint8] = picture.clip(0, 255).astype(np.uint8)
     return gray
 
