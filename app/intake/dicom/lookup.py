@@ -22,7 +22,7 @@ class Lookup:
     Attributes:
         first: the value that the first entry is for; values below and above the table take its ends.
         entries: float64 [N].
-        top: the largest value that an entry can have.
+        top: its largest entry, over 0: many tables declare more bits than they have.
     """
 
     first: int
@@ -96,9 +96,7 @@ def _read_table(descriptor: Any, data: Any, dataset: Dataset, signed: bool) -> L
     if len(entries) < count:
         raise UnreadableImage(_DAMAGED)
     table = entries[:count].astype(np.float64)
-    # More than the descriptor's bits admit are found now and then.
-    top = max((1 << bits) - 1, (1 << int(table.max()).bit_length()) - 1)
-    return Lookup(_with_sign(first, signed, dataset), table, float(top))
+    return Lookup(_with_sign(first, signed, dataset), table, max(float(table.max()), 1.0))
 
 
 def _entries(data: Any, is_little: bool) -> NDArray[Any]:

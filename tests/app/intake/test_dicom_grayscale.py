@@ -90,7 +90,8 @@ def reference(samples: NDArray[Any], module: PixelModule, dataset: Dataset, roun
         x = modality_value(value, dataset)
         if "VOILUTSequence" in dataset:
             lut = dataset.VOILUTSequence[0]
-            share = looked_up(x, lut, rounded) / ((1 << lut.LUTDescriptor[2]) - 1)
+            # By its largest entry, not by the bits that it declares: many declare more than they have.
+            share = looked_up(x, lut, rounded) / max(int(np.frombuffer(lut.LUTData, "<u2").max()), 1)
         elif "WindowCenter" in dataset:
             share = windowed(x, dataset)
         elif high > low:
@@ -267,10 +268,17 @@ def test_a_slope_of_zero_changes_nothing_and_one_beyond_numbers_is_refused() -> 
         gray([[0, 10], [20, 40]], dataset)
 
 
-def test_a_table_with_more_bits_than_it_says() -> None:
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_a_table_of_fewer_or_more_bits_than_it_says(bits: int) -> None:
     dataset = Dataset()
-    dataset.VOILUTSequence = table(np.array([0, 500, 1023]), 0, 8)
+    dataset.VOILUTSequence = table(np.array([0, 500, 1023]), 0, bits)
     assert gray([[0, 1], [2, 9]], dataset) == [[0, 125], [255, 255]]
+
+
+def test_a_table_of_nothing_but_black() -> None:
+    dataset = Dataset()
+    dataset.VOILUTSequence = table(np.zeros(4), 0, 12)
+    assert gray([[0, 1], [2, 9]], dataset) == [[0, 0], [0, 0]]
 
 
 @pytest.mark.parametrize("change", [{"LUTData": b"\0\0"}, {"LUTDescriptor": [3, 0]}, {"LUTDescriptor": [3, 0, 40]}])
