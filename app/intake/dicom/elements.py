@@ -13,8 +13,8 @@ MAX_ELEMENTS: Final = 10_000
 MAX_DEPTH: Final = 8
 MAX_VALUE_BYTES: Final = 64 * 1024
 MAX_TABLE_BYTES: Final = 1024 * 1024
-_TABLES: Final = frozenset({0x00283000, 0x00283010, 0x00281201, 0x00281202, 0x00281203})
-"""Modality and VOI LUT Sequence, and the data of palettes."""
+_TABLES: Final = frozenset({0x00283000, 0x00283010, 0x00283006, 0x00281201, 0x00281202, 0x00281203})
+"""Modality and VOI LUT Sequence, their LUT Data, and the data of palettes: up to 65,536 entries each."""
 _BULK: Final = frozenset({0x00880200, 0x54000100, 0xFFFAFFFA, 0xFFFCFFFC})
 """Icon, waveform and signature sequences, trailing padding."""
 _BULK_GROUPS: Final = frozenset({0x5000, 0x6000, 0x7F00})

@@ -205,6 +205,16 @@ def test_a_gray_palette_and_a_coloured_one() -> None:
     assert caught.value.code == "unsupported_dicom"
 
 
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian])
+@pytest.mark.parametrize("count", [32_768, 32_769, 65_535, 65_536])
+def test_tables_of_up_to_all_entries(syntax: str, count: int) -> None:
+    # 0 in the descriptor stands for 65,536.
+    entries = np.minimum(np.arange(count), 4095)
+    falling = (count - 1 - TWELVE.astype(np.int64)).astype(np.uint16)
+    assert (pixels(dicom(falling, syntax, ModalityLUTSequence=table(entries[::-1] * 16, 0, 16))) == GRAY).all()
+    assert (pixels(dicom(TWELVE, syntax, 12, VOILUTSequence=table(entries, 0, 12))) == GRAY).all()
+
+
 def test_tables_of_eight_bits_packed_into_words() -> None:
     item = Dataset()
     item.add_new("LUTDescriptor", "US", [256, 0, 8])
