@@ -10,7 +10,7 @@ from typing import Final
 
 import cv2
 import numpy as np
-from pydicom import Dataset
+from pydicom import Dataset, uid
 
 from app.errors import UnreadableImage
 from app.intake.dicom.decoders import Samples
@@ -22,6 +22,7 @@ from app.intake.gray import Gray
 from app.intake.value_range import Flags, Values, value_range
 
 _IDENTITY: Final = (1.0, 0.0)
+_FLUOROSCOPY: Final = frozenset({uid.XRayAngiographicImageStorage, uid.XRayRadiofluoroscopicImageStorage})
 _BAND_PIXELS: Final = 1 << 20
 
 
@@ -47,7 +48,7 @@ class Grayscale:
 def read_grayscale(dataset: Dataset, module: PixelModule) -> Grayscale:
     """The transformations that ``dataset`` asks for.
 
-    Of several VOI LUTs or windows it is the first one; a LUT goes before a window (C.11.2). Polarity is turned once
+    Of several VOI LUTs it is the first one, of several windows the first that is one; a LUT goes before a window (C.11.2). Polarity is turned once
     where Photometric Interpretation is MONOCHROME1 or Presentation LUT Shape INVERSE: in a DX image both stand for
     the same thing (C.8.11.3), so together they turn no more than either.
 
@@ -57,7 +58,7 @@ def read_grayscale(dataset: Dataset, module: PixelModule) -> Grayscale:
     """
     if module.photometric == "PALETTE COLOR":
         return Grayscale(_IDENTITY, read_palette(dataset, module.signed), False, None, False)
-    modality = read_lookup(dataset, "ModalityLUTSequence", module.signed) or _read_rescale(dataset)
+    modality = _read_modality(dataset, module.signed)
     voi = read_lookup(dataset, "VOILUTSequence", _may_be_negative(modality, module)) or read_window(dataset)
     shape = str(dataset.get("PresentationLUTShape", "")).strip()
     inverted = module.photometric == "MONOCHROME1" or shape == "INVERSE"
@@ -146,6 +147,15 @@ def _bands(height: int, width: int) -> Iterator[slice]:
     rows = max(1, _BAND_PIXELS // width)
     for start in range(0, height, rows):
         yield slice(start, start + rows)
+
+
+def _read_modality(dataset: Dataset, signed: bool) -> Lookup | tuple[float, float]:
+    """Modality LUT, else rescale; neither where XA and XRF have them to undo what made the picture fit to be shown."""
+    relationship = str(dataset.get("PixelIntensityRelationship", "")).strip().upper()
+    # PS3.3 C.8.7.1.1.2. In other classes the attribute says nothing about what is to be shown (C.8.11.3.1.2).
+    if relationship in ("LOG", "DISP") and str(dataset.get("SOPClassUID", "")).strip() in _FLUOROSCOPY:
+        return _IDENTITY
+    return read_lookup(dataset, "ModalityLUTSequence", signed) or _read_rescale(dataset)
 
 
 def _read_rescale(dataset: Dataset) -> tuple[float, float]:

@@ -240,6 +240,38 @@ def test_behind_a_modality_lut_no_value_is_below_zero(form: Callable[[Dataset], 
     assert gray([[0xFFFF, 0], [1, 2]], form(dataset), signed=True) == [[0, 85], [170, 255]]
 
 
+CR = "1.2.840.10008.5.1.4.1.1.1"
+XA, XRF = "1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2"
+
+
+@pytest.mark.parametrize(
+    ("kind", "relationship", "applied"),
+    [
+        *((kind, relationship, False) for kind in (XA, XRF) for relationship in ("LOG", "DISP")),
+        *((XRF, relationship, True) for relationship in ("LIN", "", None)),
+        *((CR, relationship, True) for relationship in ("LOG", "DISP")),
+        (None, "LOG", True),
+    ],
+)
+def test_fluoroscopy_made_to_be_shown_has_no_modality_lut_applied(
+    kind: str | None, relationship: str | None, applied: bool
+) -> None:
+    """PS3.3 C.8.7.1.1.2."""
+    dataset = Dataset()
+    if kind:
+        dataset.SOPClassUID = kind
+    if relationship is not None:
+        dataset.PixelIntensityRelationship = relationship
+    dataset.ModalityLUTSequence = table(np.arange(41)[::-1], 0, 8)
+    expected = [[0, 64], [128, 255]]
+    assert gray([[0, 10], [20, 40]], dataset) == (
+        [[255 - value if value != 128 else 128 for value in row] for row in expected] if applied else expected
+    )
+    del dataset.ModalityLUTSequence
+    dataset.RescaleSlope, dataset.RescaleIntercept = -1, 40
+    assert gray([[0, 10], [20, 40]], dataset)[0][0] == (255 if applied else 0)
+
+
 def test_a_single_value_is_black_in_either_polarity() -> None:
     for photometric in ("MONOCHROME1", "MONOCHROME2"):
         assert gray([[7, 7], [7, 7]], Dataset(), photometric=photometric) == [[0, 0], [0, 0]]
