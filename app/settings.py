@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(30.0, gt=0, description="from the first byte to the answer; then 504")
     max_upload_mb: float = Field(64.0, gt=0, description="largest upload, MiB")
     max_pixels: int = Field(50_000_000, ge=4096, description="largest radiograph, pixels; checked before decoding")
+    body_parts: Words = Field(
+        (), description="further words, comma-separated, in DICOM's Body Part Examined that mean the chest"
+    )
     api_keys: Words = Field(
         (), description="SHA-256 of the keys of which each analysis must carry one, comma-separated; empty: open"
     )
@@ -67,7 +70,7 @@ class Settings(BaseSettings):
     def _in_capitals(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("api_keys", "operations_keys", "cors_origins", mode="before")
+    @field_validator("body_parts", "api_keys", "operations_keys", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -1,7 +1,7 @@
 """Upload → Radiograph: sniff, then hand to the decoder of that format."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from app.errors import EmptyFile
@@ -20,8 +20,11 @@ _DECODERS: Final[Mapping[Format, Decoder]] = {
 }
 
 
-def decode(data: Upload, limits: Limits) -> Radiograph:
+def decode(data: Upload, limits: Limits, body_parts: Iterable[str] = ()) -> Radiograph:
     """The radiograph in ``data``, a whole file; thread-safe, and runs without an event loop.
+
+    Args:
+        body_parts: further words in a DICOM header's Body Part Examined that mean the chest.
 
     Raises:
         EmptyFile: no bytes.
@@ -35,6 +38,6 @@ def decode(data: Upload, limits: Limits) -> Radiograph:
     kind = sniff(data)
     sha256 = hashlib.sha256(data).hexdigest()
     if kind == "DICOM":
-        found = read_dicom(data, limits)
+        found = read_dicom(data, limits, body_parts)
         return Radiograph(found.pixels, kind, sha256, found.source, found.flags)
     return Radiograph(_DECODERS[kind](data, kind, limits), kind, sha256)

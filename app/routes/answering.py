@@ -133,7 +133,7 @@ async def _analyse_and_render(
     def read() -> tuple[Pixels, tuple[str, ...]]:
         nonlocal radiograph
         with clock.measure("decode"):
-            radiograph = decode(upload, service.limits)
+            radiograph = decode(upload, service.limits, service.settings.body_parts)
         state.log["sha256"] = radiograph.sha256
         check(radiograph)
         return radiograph.pixels, radiograph.flags

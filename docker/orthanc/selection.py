@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from archive import Archive
+from body_parts import is_chest
 from settings import Settings
 
 Kind = Literal["radiograph", "result"]
@@ -38,11 +39,10 @@ def kind(archive: Archive, settings: Settings, instance: str) -> Kind | None:
     tags = archive.tags(instance)
     if OWN in (_text(tags, "Manufacturer"), _text(tags, "ManufacturerModelName")):
         return "result" if settings.forward and sop_class in RESULTS else None
-    part = _text(tags, "BodyPartExamined")
     wanted = (
         sop_class in RADIOGRAPHS
         and _text(tags, "Modality") in settings.modalities
-        and (not part or any(word in part for word in settings.body_parts))
+        and is_chest(_text(tags, "BodyPartExamined"), settings.body_parts) is not False
     )
     return "radiograph" if wanted else None
 

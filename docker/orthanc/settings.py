@@ -1,4 +1,4 @@
-"""What the edge reads from its environment, prefix CXR_PACS_; docs/pacs.md has the table."""
+"""What the edge reads from its environment, prefix CXR_PACS_, but for what the service reads too; see docs/pacs.md."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class Settings:
 
     Attributes:
         modalities: of series whose images are sent.
-        body_parts: words, one of which is in the Body Part Examined of images that are sent, unless that is empty.
+        body_parts: further words in Body Part Examined that mean the chest, as the service has them.
         results: what the service is asked for, in this order.
         forward: the peer that results are sent to; empty for none.
         timeout_s: longest silence while an answer is awaited.
@@ -66,7 +66,7 @@ class Settings:
             text("SERVICE_KEY", ""),
             text("SERVICE_CA", ""),
             frozenset(word.upper() for word in _words(text("MODALITIES", "CR,DX"))),
-            frozenset(word.upper() for word in _words(text("BODY_PARTS", "CHEST,THORAX,TORAX,THX,CXR,LUNG,PULM"))),
+            frozenset(_words(environment.get("CXR_BODY_PARTS", ""))),
             cast("tuple[Result, ...]", results),
             forward,
             seconds("TIMEOUT_S", 60),

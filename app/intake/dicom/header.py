@@ -1,12 +1,14 @@
 """What a radiograph's header says of the picture: the view, the side, the body part; no identifiers."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pydicom import Dataset
+from pydicom.charset import decode_bytes
 
+from app.intake.dicom.body_parts import is_chest
 from app.intake.dicom.damage import DAMAGE
 from app.intake.dicom.values import read_code, read_number, read_values
 from models import quality
@@ -21,10 +23,9 @@ _CHEST_CODES: Final = frozenset(
 )
 _SNOMED: Final = frozenset({"SCT", "SRT", "SNM3", "99SDM"})
 _FRONTAL_WORDS: Final = frozenset({"AP", "PA", "FRONTAL"})
-_OTHER_VIEW: Final = re.compile(r"(LL|RL)[DO]?|[LR]?LAT\w*|\w*OBL\w*|[LR][AP]O|DECUB\w*|SWIM\w*|AXIAL|TANG\w*|SAG\w*")
-_CHEST_WORDS: Final = ("CHEST", "THORA", "TORA", "THX", "CXR", "LUNG", "PULM")
-_SPINE_WORDS: Final = ("SPINE", "VERT", "COLUMN")
-_NO_PART: Final = frozenset({"UNKNOWN", "UNDEFINED", "OTHER", "NONE", "NA", "ANY"})
+_OTHER_VIEW: Final = re.compile(
+    r"(LL|RL)[DO]?|[LR]?LAT\w*|\w*OBL\w*|[LR][AP]O|DECUB\w*|SWIM\w*|AXIAL|TANG\w*|SAG\w*|SEIT\w*|PROFIL\w*|PERFIL|BOCZN\w*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +64,20 @@ def read_header(dataset: Dataset) -> Header:
     )
 
 
-def header_flags(dataset: Dataset) -> tuple[str, ...]:
+def header_flags(dataset: Dataset, body_parts: Iterable[str] = ()) -> tuple[str, ...]:
     """What the header of ``dataset`` says against a score: codes of ``models.quality``.
 
     Body Part Examined counts before Anatomic Region Sequence. Any element that speaks of another view than a
     frontal one is believed.
+
+    Args:
+        body_parts: further words in Body Part Examined that mean the chest.
     """
     header = read_header(dataset)
     flags = []
-    if _is_chest(header.body_part, dataset) is False:
+    if _is_chest(dataset, body_parts) is False:
         flags.append(quality.NOT_CHEST)
-    frontal = _is_frontal(header.view_position, dataset)
+    frontal = _is_frontal(dataset)
     row, column = (header.patient_orientation or "\\").split("\\")
     if frontal is False or row[:1] in ("A", "P"):
         flags.append(quality.NOT_FRONTAL)
@@ -87,21 +91,39 @@ def header_flags(dataset: Dataset) -> tuple[str, ...]:
     return tuple(flags)
 
 
-def _is_frontal(position: str | None, dataset: Dataset) -> bool | None:
+def _is_frontal(dataset: Dataset) -> bool | None:
     """Whether view position and view code speak of a frontal view; None where they say nothing that is known."""
-    words = re.split(r"[ _]+", position or "")
+    words = re.split(r"[\W_]+", _text(dataset, "ViewPosition").upper())
     codes = [code in _FRONTAL_CODES for code in _codes(dataset, "ViewCodeSequence")]
     if False in codes or any(_OTHER_VIEW.fullmatch(word) for word in words):
         return False
     return True if codes or not _FRONTAL_WORDS.isdisjoint(words) else None
 
 
-def _is_chest(part: str | None, dataset: Dataset) -> bool | None:
+def _is_chest(dataset: Dataset, body_parts: Iterable[str]) -> bool | None:
     """Whether the header speaks of a chest; None where it names no part."""
-    if part and part not in _NO_PART:
-        return any(word in part for word in _CHEST_WORDS) and not any(word in part for word in _SPINE_WORDS)
+    named = is_chest(_text(dataset, "BodyPartExamined"), body_parts)
+    if named is not None:
+        return named
     codes = list(_codes(dataset, "AnatomicRegionSequence"))
     return any(code in _CHEST_CODES for code in codes) if codes else None
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    """The words of an element as they stand, whatever its rules allow: many writers put plain language there."""
+    text = " ".join(value for value in read_values(dataset.get(keyword)) if isinstance(value, str))
+    if text.isascii():
+        return text
+    # Of code strings, pydicom takes each byte for a letter of ISO 8859-1.
+    try:
+        return decode_bytes(text.encode("latin-1"), _encodings(dataset), set())
+    except DAMAGE:
+        return text
+
+
+def _encodings(dataset: Dataset) -> list[str]:
+    """Python's names of the data set's character sets."""
+    return [str(encoding) for encoding in read_values(dataset.original_character_set)]
 
 
 def _codes(dataset: Dataset, keyword: str) -> Iterator[str]:

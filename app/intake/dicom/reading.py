@@ -1,5 +1,6 @@
 """A DICOM upload → 8-bit gray pixels, header and flags."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydicom import Dataset
@@ -32,11 +33,12 @@ class DicomRadiograph:
     flags: tuple[str, ...]
 
 
-def read_dicom(data: Upload, limits: Limits) -> DicomRadiograph:
+def read_dicom(data: Upload, limits: Limits, body_parts: Iterable[str] = ()) -> DicomRadiograph:
     """The radiograph in ``data``, a whole file; thread-safe.
 
     Args:
         limits: checked on the header, before pixels are decoded.
+        body_parts: further words in Body Part Examined that mean the chest.
 
     Raises:
         ImageTooLarge, ImageTooSmall: by rows and columns.
@@ -54,6 +56,6 @@ def read_dicom(data: Upload, limits: Limits) -> DicomRadiograph:
         module = read_pixel_module(source, limits)
         samples, bits = decode_samples(parsed, module)
         pixels = apply_grayscale(samples, bits, module, read_grayscale(source, module))
-        return DicomRadiograph(pixels, source, header_flags(source))
+        return DicomRadiograph(pixels, source, header_flags(source, body_parts))
     except DAMAGE as error:
         raise UnreadableImage("The DICOM object is damaged, cut off, or stored in a way that is not read") from error

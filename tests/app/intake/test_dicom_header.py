@@ -26,6 +26,34 @@ def coded(value: str, scheme: str = "SCT") -> Sequence:
     return Sequence([item])
 
 
+CHESTS = (
+    *(
+        "Chest",
+        "chest pa",
+        "CHEST-PA",
+        "C H E S T",
+        "Tho-rax",
+        "Brust",
+        "BRUSTKORB",
+        "PECHO",
+        "Tórax",
+        "Peito",
+        "POITRINE",
+    ),
+    *(
+        "Petto",
+        "TORACE",
+        "Borstkas",
+        "Lungen",
+        "Bröstkorg",
+        "Klatka piersiowa",
+        "hrudník",
+        "pulmões",
+        "RX THORAX VERTICAL",
+    ),
+)
+
+
 def flags(**elements: Any) -> tuple[str, ...]:
     return decode(dicom(GRAY, **elements), LIMITS).flags
 
@@ -36,6 +64,12 @@ FLAGS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
         ({"ViewPosition": view}, (quality.NOT_FRONTAL,))
         for view in ("LL", "RL", "LLO", "RLO", "LLD", "RLD", "LAT", "RAO")
     ),
+    *(({"ViewPosition": view}, ()) for view in ("pa", "Ap", "AP-SUPINE", "pa (erect)")),
+    *(
+        ({"ViewPosition": view}, (quality.NOT_FRONTAL,))
+        for view in ("Lateral", "lat", "ll", "L-LAT", "Left Lateral", "LATERAL_R", "Latero-lateral", "lateral decub.")
+    ),
+    *(({"ViewPosition": view}, (quality.NOT_FRONTAL,)) for view in ("seitlich", "Profil", "perfil izq.", "Boczne")),
     *(({"ViewPosition": view}, (quality.VIEW_UNKNOWN,)) for view in (None, "", "XYZ")),
     ({"ViewPosition": None, "ViewCodeSequence": coded("399348003")}, ()),
     ({"ViewPosition": None, "ViewCodeSequence": coded("R-10214", "SRT")}, ()),
@@ -54,8 +88,14 @@ FLAGS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     *(({"BodyPartExamined": part}, ()) for part in ("CHEST", "THORAX", "CHEST PA", "LUNG", None, "", "UNKNOWN")),
     *(
         ({"BodyPartExamined": part}, (quality.NOT_CHEST,))
-        for part in ("HAND", "SKULL", "ABDOMEN", "THORACICSPINE", "LEG")
+        for part in ("HAND", "SKULL", "ABDOMEN", "THORACICSPINE", "LEG", "C-SPINE", "T-Spine", "hand", "knee, left")
     ),
+    *(({"BodyPartExamined": part}, ()) for part in CHESTS),
+    *(
+        ({"BodyPartExamined": part}, (quality.NOT_CHEST,))
+        for part in ("BRUSTWIRBELSAEULE", "COLUNA TORACICA", "Sternum")
+    ),
+    *(({"BodyPartExamined": part}, ()) for part in ("unknown", "N/A", "-", "***")),
     ({"BodyPartExamined": None, "AnatomicRegionSequence": coded("816094009")}, ()),
     ({"BodyPartExamined": None, "AnatomicRegionSequence": coded("T-D3000", "SRT")}, ()),
     ({"BodyPartExamined": None, "AnatomicRegionSequence": coded("56459004")}, (quality.NOT_CHEST,)),
@@ -71,6 +111,32 @@ FLAGS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
 @pytest.mark.parametrize(("elements", "expected"), FLAGS)
 def test_flags(elements: dict[str, Any], expected: tuple[str, ...]) -> None:
     assert flags(**elements) == expected
+
+
+@pytest.mark.parametrize(
+    ("charset", "codec"),
+    [("ISO_IR 192", "utf-8"), ("GB18030", "gb18030"), ("ISO_IR 144", "iso8859-5"), ("ISO_IR 126", "iso8859-7")],
+)
+@pytest.mark.parametrize("part", ["胸部", "грудная клетка", "Θώρακας"])
+def test_body_parts_in_other_letters(charset: str, codec: str, part: str) -> None:
+    try:
+        stored = part.encode(codec)
+    except UnicodeEncodeError:
+        pytest.skip("not among this set's letters")
+    data = dicom(
+        GRAY, SpecificCharacterSet=charset, PatientName=None, BodyPartExamined="X" * (len(stored) + len(stored) % 2)
+    )
+    place = data.index(b"XX")
+    made = data[:place] + stored.ljust(len(stored) + len(stored) % 2) + data[place + len(stored) + len(stored) % 2 :]
+    assert decode(made, LIMITS).flags == ()
+    assert decode(data, LIMITS).flags == (quality.NOT_CHEST,)
+
+
+def test_a_site_adds_its_own_words() -> None:
+    data = dicom(GRAY, BodyPartExamined="Kifua-PA")
+    assert decode(data, LIMITS).flags == (quality.NOT_CHEST,)
+    assert decode(data, LIMITS, ("ki fua", "-")).flags == ()
+    assert decode(dicom(GRAY, BodyPartExamined="HAND"), LIMITS, ("KIFUA", "")).flags == (quality.NOT_CHEST,)
 
 
 def test_laterals_and_other_parts_are_refused_a_score() -> None:
