@@ -48,9 +48,9 @@ class Grayscale:
 def read_grayscale(dataset: Dataset, module: PixelModule) -> Grayscale:
     """The transformations that ``dataset`` asks for.
 
-    Of several VOI LUTs it is the first one, of several windows the first that is one; a LUT goes before a window (C.11.2). Polarity is turned once
-    where Photometric Interpretation is MONOCHROME1 or Presentation LUT Shape INVERSE: in a DX image both stand for
-    the same thing (C.8.11.3), so together they turn no more than either.
+    Of several VOI LUTs it is the first one, of several windows the first that is one; a LUT goes before a window
+    (C.11.2). Polarity is turned once where Photometric Interpretation is MONOCHROME1 or Presentation LUT Shape
+    INVERSE: in a DX image both stand for the same thing (C.8.11.3), so together they turn no more than either.
 
     Raises:
         UnsupportedDicom: a palette of colours.

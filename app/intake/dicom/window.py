@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from app.intake.dicom.values import read_number
+from app.intake.dicom.values import read_number, read_values
 
 Values: TypeAlias = NDArray[np.float64]
 
@@ -36,11 +36,12 @@ class Window:
 
 
 def read_window(dataset: Dataset) -> Window | None:
-    """The first window of ``dataset``; None without one, or where its width is none that its function admits."""
-    centre, width = read_number(dataset.get("WindowCenter")), read_number(dataset.get("WindowWidth"))
+    """The first window of ``dataset`` whose width its function admits; None without such."""
     function = str(dataset.get("VOILUTFunction", "")).strip()
     if function not in ("SIGMOID", "LINEAR_EXACT"):
         function = "LINEAR"
-    if centre is None or width is None or width <= 0 or (function == "LINEAR" and width < 1):
-        return None
-    return Window(centre, width, function)
+    for values in zip(*(read_values(dataset.get(name)) for name in ("WindowCenter", "WindowWidth")), strict=False):
+        centre, width = (read_number(value) for value in values)
+        if centre is not None and width is not None and width > 0 and (function != "LINEAR" or width >= 1):
+            return Window(centre, width, function)
+    return None

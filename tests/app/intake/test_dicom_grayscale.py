@@ -291,6 +291,17 @@ def test_a_window_that_is_none_is_left_out(centre: Any, width: Any) -> None:
     assert gray([[0, 10], [20, 40]], dataset) == [[0, 64], [128, 255]]
 
 
+@pytest.mark.parametrize(
+    ("centres", "widths"),
+    [([0, 20], [0, 41]), ([0, 20, 5], [-1, 41, 7]), (["", 20], ["", 41]), ([100, 20], [0.5, 41]), ([20, 0], [41, 0])],
+)
+def test_of_several_windows_the_first_that_is_one_counts(centres: list[Any], widths: list[Any]) -> None:
+    dataset = Dataset()
+    dataset.WindowCenter, dataset.WindowWidth = centres, widths
+    for form in (dataset, as_implicit(dataset)):
+        assert gray([[0, 10], [20, 40]], form) == [[3, 67], [131, 255]]
+
+
 def test_a_slope_of_zero_changes_nothing_and_one_beyond_numbers_is_refused() -> None:
     dataset = Dataset()
     dataset.RescaleSlope = 0
