@@ -18,6 +18,14 @@ export const FLAGS = {
     "Writing in the pixels",
     "The file says that its pixels hold writing, perhaps a name. Every picture made from it shows that too.",
   ],
+  for_processing: [
+    "Not made to be read",
+    "The file holds the detector’s own values, before the maker’s processing. The networks know radiographs as readers see them: send that one.",
+  ],
+  damaged_header: [
+    "Header and pixels disagree",
+    "Pixels have more bits than the header says: their values may be wrong, or something else is stored with them. Look at the picture before you trust the result.",
+  ],
   inverted_polarity: [
     "Negative",
     "Air looks bright and bones dark. It is scored only with the polarity “Correct if inverted”, which turns it round.",

@@ -65,7 +65,7 @@ class Settings:
             text("SERVICE_URL", "http://127.0.0.1:8000"),
             text("SERVICE_KEY", ""),
             text("SERVICE_CA", ""),
-            frozenset(word.upper() for word in _words(text("MODALITIES", "CR,DX"))),
+            frozenset(word.upper() for word in _words(text("MODALITIES", "CR,DX,DR"))),
             frozenset(_words(environment.get("CXR_BODY_PARTS", ""))),
             cast("tuple[Result, ...]", results),
             forward,

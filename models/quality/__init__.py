@@ -3,6 +3,8 @@
 from models.quality.codes import (
     BORDERLINE,
     BURNED_IN,
+    DAMAGED_HEADER,
+    FOR_PROCESSING,
     INVERTED_POLARITY,
     LOW_CONTRAST,
     LOW_RESOLUTION,
@@ -27,6 +29,8 @@ from models.quality.rule import ChestRule, default_rule, load_rule, looks_invert
 __all__ = [
     "BORDERLINE",
     "BURNED_IN",
+    "DAMAGED_HEADER",
+    "FOR_PROCESSING",
     "INVERTED_POLARITY",
     "LOW_CONTRAST",
     "LOW_RESOLUTION",

@@ -3,10 +3,12 @@
 import numpy as np
 
 from models.pixels import Pixels
-from models.quality.codes import LOW_CONTRAST, LOW_RESOLUTION
+from models.quality.codes import LOW_CONTRAST, LOW_RESOLUTION, NOT_CHEST
 
 MIN_SIDE = 256
 """Radiographs with a shorter side than this show too little of a lung's texture."""
+MAX_SHAPE = 3
+"""Times that one side may have the other: no chest is longer."""
 MIN_GRAY_RANGE = 48
 """Gray levels between the 2nd and the 98th percentile under which a radiograph is called low in contrast."""
 MIN_GRAY_LEVELS, LEVEL_SHARE = 72, 0.0005
@@ -15,7 +17,7 @@ all else, widens the range and leaves few levels to the rest."""
 
 
 def picture_flags(picture: Pixels, height: int, width: int) -> tuple[str, ...]:
-    """Resolution and contrast.
+    """Shape, resolution and contrast.
 
     Args:
         picture: uint8 [H, W], the radiograph at any size.
@@ -24,6 +26,8 @@ def picture_flags(picture: Pixels, height: int, width: int) -> tuple[str, ...]:
     low, high = percentile_grays(picture, 0.02, 0.98)
     levels = np.count_nonzero(np.bincount(picture.ravel()) >= LEVEL_SHARE * picture.size)
     flags = []
+    if max(height, width) > MAX_SHAPE * min(height, width):
+        flags.append(NOT_CHEST)
     if min(height, width) < MIN_SIDE:
         flags.append(LOW_RESOLUTION)
     if high - low < MIN_GRAY_RANGE or levels < MIN_GRAY_LEVELS:

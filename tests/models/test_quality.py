@@ -188,6 +188,22 @@ def test_no_lungs_say_nothing_of_exposure() -> None:
     assert quality.mask_flags(np.zeros((320, 320), np.uint8), np.zeros((320, 320), bool)) == ()
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "flags"),
+    [(600, 1800, ()), (600, 1801, (quality.NOT_CHEST,)), (900, 300, ()), (901, 300, (quality.NOT_CHEST,))],
+)
+def test_what_is_far_longer_than_wide_is_no_chest(height: int, width: int, flags: tuple[str, ...]) -> None:
+    assert quality.picture_flags(draw_phantom(256), height, width) == flags
+
+
+def test_few_gray_levels_are_low_in_contrast_however_far_apart() -> None:
+    picture = draw_phantom(256)
+    assert quality.picture_flags(picture // 4, 256, 256) == (quality.LOW_CONTRAST,)
+    labelled = np.where(np.arange(256) < 80, np.uint8(255), picture // 4)
+    assert quality.picture_flags(labelled, 256, 256) == (quality.LOW_CONTRAST,)
+    assert quality.picture_flags(picture // 2, 256, 256) == ()
+
+
 def test_lung_flags_count_lungs() -> None:
     lung = cut_zones(phantom_lungs(64))
     assert quality.lung_flags(LungPair(None, None)) == (quality.LUNGS_NOT_FOUND,)

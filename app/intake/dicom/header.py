@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydicom import Dataset
+from pydicom import Dataset, uid
 from pydicom.charset import decode_bytes
 
 from app.intake.dicom.body_parts import is_chest
@@ -83,11 +83,13 @@ def header_flags(dataset: Dataset, body_parts: Iterable[str] = ()) -> tuple[str,
         flags.append(quality.NOT_FRONTAL)
     elif frontal is None:
         flags.append(quality.VIEW_UNKNOWN)
-    if row[:1] in ("R", "H", "F") or (row[:1] == "L" and column[:1] not in ("F", "")):
+    if row[:1] in ("R", "H", "F") or (row[:1] in ("L", "") and column[:1] not in ("F", "")):
         # Upside down, on its side or mirrored: zones would be called by the wrong names.
         flags.append(quality.ROTATED)
     if header.burned_in_annotation == "YES":
         flags.append(quality.BURNED_IN)
+    if _is_for_processing(dataset):
+        flags.append(quality.FOR_PROCESSING)
     return tuple(flags)
 
 
@@ -126,6 +128,12 @@ def _encodings(dataset: Dataset) -> list[str]:
     return [str(encoding) for encoding in read_values(dataset.original_character_set)]
 
 
+def _is_for_processing(dataset: Dataset) -> bool:
+    """Whether the pixels are the detector's own values: raw twins of what readers see."""
+    is_raw_class = str(dataset.get("SOPClassUID", "")).strip() == uid.DigitalXRayImageStorageForProcessing
+    return is_raw_class or _text(dataset, "PresentationIntentType").strip().upper() == "FOR PROCESSING"
+
+
 def _codes(dataset: Dataset, keyword: str) -> Iterator[str]:
     """The SNOMED codes of a sequence's items."""
     for item in read_values(list(dataset.get(keyword) or ())):
@@ -134,11 +142,12 @@ def _codes(dataset: Dataset, keyword: str) -> Iterator[str]:
 
 
 def _read_orientation(dataset: Dataset) -> str | None:
-    """Patient Orientation (C.7.6.1.1.1): letters of A, P, R, L, H, F for rows and for columns."""
-    values = [str(value).strip() for value in read_values(dataset.get("PatientOrientation"))]
-    if len(values) != 2 or not all(re.fullmatch(r"[APRLHF]{1,3}", value) for value in values):
+    """Patient Orientation (C.7.6.1.1.1): letters of A, P, R, L, H, F for rows and for columns; one may be missing."""
+    values = [str(value).strip().upper() for value in read_values(dataset.get("PatientOrientation"))]
+    row, column, *more = (*values, "", "")
+    if any(more) or not (row or column) or not all(re.fullmatch(r"[APRLHF]{0,3}", value) for value in (row, column)):
         return None
-    return "\\".join(values)
+    return f"{row}\\{column}"
 
 
 def _read_spacing(dataset: Dataset, keyword: str) -> tuple[float, float] | None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 
 from app.errors import UnreadableImage, UnsupportedDicom
@@ -60,3 +62,17 @@ def read_pixel_module(dataset: Dataset, limits: Limits) -> PixelModule:
         raise UnreadableImage("Bits Allocated, Bits Stored and High Bit contradict each other")
     signed = read_integer(dataset, "PixelRepresentation", 0) == 1
     return PixelModule(rows, columns, allocated, stored, high_bit, signed, photometric)
+
+
+def exceed_header(samples: NDArray[np.uint8 | np.uint16], module: PixelModule) -> bool:
+    """Whether ``samples`` [H, W] have bits over High Bit: values that it cuts short, or something else that is there.
+
+    A sign may go on in these bits.
+    """
+    half = 1 << module.high_bit
+    if 2 * half > np.iinfo(samples.dtype).max:
+        return False
+    if not module.signed:
+        return int(samples.max()) >= 2 * half
+    signed = samples.view(f"i{samples.itemsize}")
+    return int(signed.min()) < -half or int(signed.max()) >= 2 * half

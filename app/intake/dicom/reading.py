@@ -13,9 +13,10 @@ from app.intake.dicom.grayscale import apply_grayscale, read_grayscale
 from app.intake.dicom.header import header_flags
 from app.intake.dicom.objects import check_object
 from app.intake.dicom.parsing import HEADER_BYTES, parse
-from app.intake.dicom.pixels import read_pixel_module
+from app.intake.dicom.pixels import exceed_header, read_pixel_module
 from app.intake.gray import Gray
 from app.intake.radiograph import Limits, Upload
+from models import quality
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +57,9 @@ def read_dicom(data: Upload, limits: Limits, body_parts: Iterable[str] = ()) -> 
         module = read_pixel_module(source, limits)
         samples, bits = decode_samples(parsed, module)
         pixels = apply_grayscale(samples, bits, module, read_grayscale(source, module))
-        return DicomRadiograph(pixels, source, header_flags(source, body_parts))
+        flags = header_flags(source, body_parts)
+        if exceed_header(samples, module):
+            flags = (*flags, quality.DAMAGED_HEADER)
+        return DicomRadiograph(pixels, source, flags)
     except DAMAGE as error:
         raise UnreadableImage("The DICOM object is damaged, cut off, or stored in a way that is not read") from error

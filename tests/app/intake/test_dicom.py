@@ -19,6 +19,7 @@ from app.intake.dicom.parsing import parse
 from app.intake.dicom.pixels import read_pixel_module
 from app.service import load_workflow
 from app.settings import Settings
+from models import quality
 from models.phantom import draw_phantom
 from models.workflow import Workflow
 
@@ -69,6 +70,29 @@ def test_bits_around_those_stored_are_left_out() -> None:
     assert (pixels(dicom(above, bits=12)) == GRAY).all()
     below = (TWELVE << 4) | noise
     assert (pixels(dicom(below, bits=12, HighBit=15)) == GRAY).all()
+
+
+@pytest.mark.parametrize(
+    "syntax", [uid.ExplicitVRLittleEndian, uid.RLELossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless]
+)
+def test_more_bits_than_the_header_says_are_flagged(syntax: str) -> None:
+    data = dicom(TWELVE, syntax, 12)
+    assert decode(data, LIMITS).flags == ()
+    # As it was written for 12 bits, 10 of which the header admits: values wrap.
+    for name, value in ((0x0101, 10), (0x0102, 9)):
+        head = b"\x28\0" + name.to_bytes(2, "little") + b"US\2\0"
+        place = data.index(head) + len(head)
+        data = data[:place] + value.to_bytes(2, "little") + data[place + 2 :]
+    assert decode(data, LIMITS).flags == (quality.DAMAGED_HEADER,)
+
+
+def test_a_sign_may_go_on_in_the_bits_that_are_not_stored() -> None:
+    signed = TWELVE.astype(np.int16) - 2048
+    for samples in (signed, signed & 0xFFF):
+        found = decode(dicom(samples, bits=12), LIMITS)
+        assert found.flags == () and (found.pixels == GRAY).all()
+    for wrapped in (signed * 2, (signed & 0xFFF) | 0x1000):
+        assert decode(dicom(wrapped, bits=12), LIMITS).flags == (quality.DAMAGED_HEADER,)
 
 
 def test_big_endian_words_of_two_samples() -> None:

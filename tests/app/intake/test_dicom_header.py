@@ -83,8 +83,17 @@ FLAGS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"PatientOrientation": ["LP", "FA"]}, ()),
     *(
         ({"PatientOrientation": turned}, (quality.ROTATED,))
-        for turned in (["R", "H"], ["H", "L"], ["F", "R"], ["R", "F"])
+        for turned in (["R", "H"], ["H", "L"], ["F", "R"], ["R", "F"], ["r", "f"], ["L", "H"])
     ),
+    # One of the two may be empty.
+    *(({"PatientOrientation": turned}, (quality.ROTATED,)) for turned in (["R", ""], "R", ["", "H"], ["", "L"])),
+    *(({"PatientOrientation": upright}, ()) for upright in (["L", ""], "L", ["", "F"], ["", ""], "LEFT", ["l", "f"])),
+    ({"PatientOrientation": ["A", ""]}, (quality.NOT_FRONTAL,)),
+    *(
+        ({"PresentationIntentType": intent}, (quality.FOR_PROCESSING,))
+        for intent in ("FOR PROCESSING", "For Processing")
+    ),
+    ({"SOPClassUID": uid.DigitalXRayImageStorageForProcessing}, (quality.FOR_PROCESSING,)),
     *(({"BodyPartExamined": part}, ()) for part in ("CHEST", "THORAX", "CHEST PA", "LUNG", None, "", "UNKNOWN")),
     *(
         ({"BodyPartExamined": part}, (quality.NOT_CHEST,))
@@ -141,7 +150,8 @@ def test_a_site_adds_its_own_words() -> None:
 
 def test_laterals_and_other_parts_are_refused_a_score() -> None:
     assert {quality.NOT_CHEST, quality.NOT_FRONTAL} <= quality.REFUSING
-    assert not {quality.VIEW_UNKNOWN, quality.BURNED_IN} & quality.REFUSING
+    scored = {quality.VIEW_UNKNOWN, quality.BURNED_IN, quality.FOR_PROCESSING, quality.DAMAGED_HEADER}
+    assert not scored & quality.REFUSING
 
 
 def test_the_json_block() -> None:
@@ -198,9 +208,15 @@ def test_what_is_no_single_gray_radiograph(elements: dict[str, Any], said: str) 
 
 
 @pytest.mark.parametrize("kind", [uid.ComputedRadiographyImageStorage, uid.SecondaryCaptureImageStorage])
-@pytest.mark.parametrize("modality", ["CR", "DX", "OT", "RG", None])
+@pytest.mark.parametrize("modality", ["CR", "DX", "OT", "RG", "DR", "cr", "Dx", None])
 def test_other_radiographs_are_read(kind: str, modality: str | None) -> None:
     assert flags(SOPClassUID=kind, Modality=modality) == ()
+
+
+@pytest.mark.parametrize("modality", ["DR", "X-RAY", "MG"])
+def test_a_radiographs_class_decides(modality: str) -> None:
+    for kind in (uid.ComputedRadiographyImageStorage, uid.DigitalXRayImageStorageForPresentation):
+        assert flags(SOPClassUID=kind, Modality=modality) == ()
 
 
 @pytest.mark.parametrize(
@@ -218,7 +234,7 @@ def test_objects_without_a_picture(kind: str, modality: str) -> None:
 
 def test_details_name_nobody() -> None:
     for elements in (
-        {"Modality": "DOE"},
+        {"Modality": "DOE", "SOPClassUID": uid.SecondaryCaptureImageStorage},
         {"SOPClassUID": "1.2.4711"},
         {"PhotometricInterpretation": "DOE"},
         {"Rows": "DOE"},
