@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isnan, nan
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from models.evaluation.tables import markdown
 SYSTEMS = {"manet": "MA-Net (published)", "bsnet": "BS-Net", "covidnet": "COVID-Net-S"}
 
 
+# What the embedded default is to reach.
 LUNGS_DICE: Final = 0.96
 LUNGS_DICE_LOW: Final = 0.93
 DISEASE_DICE: Final = 0.65
@@ -40,6 +42,18 @@ BRIXIA_CORRELATION: Final = 0.825
 SCORED: Final = 0.985
 CROSS_VALIDATED_COVID_MAE: Final = 0.84
 CROSS_VALIDATED_MIXTURE_MAE: Final = 0.35
+
+FALLEN_SHORT: Final = MappingProxyType(
+    {
+        "disease, mean Dice": 0.64,
+        f"{HEALTHY_ADULTS}, mean score": 0.06,
+        f"{BEDSIDE}, mean score": 1.4,
+        "severity MAE, the paper's mixture": 0.355,
+        "severity MAE, COVID-19, cross-validated": 0.92,
+        "severity MAE, the paper's mixture, cross-validated": 0.39,
+    }
+)
+"""What is reached where the bar is not: no figure may fall behind it, and reaching the bar ends its line here."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +78,24 @@ class Figure:
     @property
     def met(self) -> bool:
         """Whether the bar is reached, or does not apply; NaN never reaches one."""
-        if self.limit is None or not self.count:
-            return True
-        return self.value <= self.limit if self.lower_is_better else self.value >= self.limit
+        return self._reaches(self.limit)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bar is reached, or what is known to be reached instead."""
+        return self.met or self._reaches(FALLEN_SHORT.get(self.name, self.limit))
 
     @property
     def verdict(self) -> str:
         """What is said of the bar; empty where there is none."""
         if self.limit is None:
             return ""
-        return "not applicable" if not self.count else "met" if self.met else "MISSED"
+        return "not applicable" if not self.count else "met" if self.met else "missed" if self.holds else "WORSE"
+
+    def _reaches(self, limit: float | None) -> bool:
+        if limit is None or not self.count:
+            return True
+        return self.value <= limit if self.lower_is_better else self.value >= limit
 
 
 def figures(results: Sequence[Result]) -> list[Figure]:
@@ -107,7 +129,8 @@ def cross_validated(metrics: Mapping[str, Any]) -> list[Figure]:
         metrics: of the card.
     """
     kept = metrics.get("cross_validation")
-    if kept is None:
+    if kept is None or "counts" not in kept:
+        # There is none, or it is an older kind.
         return []
     counts = kept["counts"]
     mixed = sum(counts[group] for group in MIXTURE)

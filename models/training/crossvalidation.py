@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 from math import isnan, log, nan
 from pathlib import Path
@@ -41,10 +42,9 @@ logger = logging.getLogger(__name__)
 SHIFTS: Final = tuple(step / 4 for step in range(-14, 23))
 """Those at which held-out radiographs are judged: ``CHOSEN_FROM`` and three to either side, for intervals."""
 CHOSEN_FROM: Final = tuple(step / 4 for step in range(-2, 11))
-LABEL_SHIFTS: Final = tuple(step / 4 for step in range(-16, 17))
+LABEL_SHIFTS: Final = tuple(step / 4 for step in range(-16, 5))
+"""Up to +1, where a label of 0.27 counts as disease: beyond, the head would rule out next to nothing."""
 THRESHOLDS: Final = tuple(step / 100 for step in range(5, 71))
-_MARGIN: Final = 0.8
-"""Of the bars for healthy adults, the part that may be used up here: radiographs of tomorrow are other ones."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class HeldOut:
     label: float | None = None
     fold: int = 0
 
-    def score(self, shift: float, label_shift: float, threshold: float) -> int | None:
+    def score(self, shift: float, label_shift: float | None, threshold: float) -> int | None:
         """The severity at an operating point; None where a lung was not found."""
         score = severity_score(self.shares[SHIFTS.index(shift)], threshold)
         return score if score is None or is_diseased(self.label, label_shift) else 0
@@ -78,7 +78,7 @@ class Choice:
 
     Attributes:
         shift: added to the map's logits.
-        label_shift: added to the label's logit.
+        label_shift: added to the label's logit; None: the map counts whatever the label says, or there is none.
         threshold: a share strictly over it counts.
         covid, mixture: severity MAE of COVID-19 radiographs, and of the paper's mixture.
         adults, adults_over: mean score of healthy adults, and the part of them over 0.
@@ -91,7 +91,7 @@ class Choice:
     """
 
     shift: float
-    label_shift: float
+    label_shift: float | None
     threshold: float
     covid: float
     mixture: float
@@ -156,13 +156,13 @@ def choose(held_out: Sequence[HeldOut]) -> Choice:
     the severity errors and the Dice in sum.
     """
     table = _Table(held_out)
-    points = product(CHOSEN_FROM, THRESHOLDS, LABEL_SHIFTS if table.has_labels else (0.0,))
+    points = product(CHOSEN_FROM, THRESHOLDS, LABEL_SHIFTS if table.has_labels else (None,))
     return table.choice(*min(points, key=lambda point: table.cost(*point)))
 
 
-def is_diseased(label: float | None, label_shift: float) -> bool:
-    """Whether a map counts: its label's logit after the shift rounds to disease, or there is no head to ask."""
-    return label is None or label + label_shift > 0
+def is_diseased(label: float | None, label_shift: float | None) -> bool:
+    """Whether a map counts: its label's logit after the shift rounds to disease, or nobody asks the head."""
+    return label is None or label_shift is None or label + label_shift > 0
 
 
 def shift_logits(probabilities: ProbabilityMap, shift: float) -> ProbabilityMap:
@@ -183,39 +183,51 @@ class _Table:
         self._dice = np.array([item.dice for item in self.masked]).reshape(len(self.masked), len(SHIFTS))
         self._masked_labels = _labels(self.masked)
 
-    def cost(self, shift: float, threshold: float, label_shift: float) -> tuple[float, float, float]:
+    def cost(self, shift: float, threshold: float, label_shift: float | None) -> tuple[float, float, float]:
         """What is wrong with an operating point, what counts most first."""
         found = self._figures(shift, threshold, label_shift)
-        adults = _excess(found["adults"], _MARGIN * bars.HEALTHY_ADULTS_MEAN) + _excess(
-            found["adults_over"], _MARGIN * bars.HEALTHY_ADULTS_OVER
+        adults = _excess(found["adults"], bars.HEALTHY_ADULTS_MEAN) + _excess(
+            found["adults_over"], bars.HEALTHY_ADULTS_OVER
         )
-        others = (
+        opacities, others = self._apart(shift, label_shift)
+        missed = (
             _excess(found["bedside"], bars.BEDSIDE_MEAN)
             + _excess(found["children"], bars.CHILDREN_MEAN)
             + _excess(found["covid"], bars.CROSS_VALIDATED_COVID_MAE)
             + _excess(found["mixture"], bars.CROSS_VALIDATED_MIXTURE_MAE)
+            + _excess(bars.DISEASE_DICE, found["dice"])
+            + _excess(bars.AGAINST_NORMAL, opacities)
+            + _excess(bars.AGAINST_OTHER, others)
         )
         known = [found["covid"], found["mixture"], 1 - found["dice"]]
-        return adults, others, sum(value for value in known if not isnan(value))
+        return adults, missed, sum(value for value in known if not isnan(value))
 
-    def choice(self, shift: float, threshold: float, label_shift: float) -> Choice:
+    def choice(self, shift: float, threshold: float, label_shift: float | None) -> Choice:
         """An operating point with all its figures."""
-        diseased = {name: group.diseased(shift, label_shift) for name, group in self.groups.items()}
+        against_normal, against_other = self._apart(shift, label_shift)
         return Choice(
             shift=shift,
             label_shift=label_shift,
             threshold=threshold,
-            against_normal=area_under_curve(diseased[OPACITIES], diseased[HEALTHY_ADULTS]),
-            against_other=area_under_curve(diseased[OPACITIES], diseased[OTHER]),
+            against_normal=against_normal,
+            against_other=against_other,
             masked=len(self.masked),
             counts={name: len(group.items) for name, group in self.groups.items()},
             **self._figures(shift, threshold, label_shift),
         )
 
-    def _figures(self, shift: float, threshold: float, label_shift: float) -> dict[str, float]:
+    @cache  # noqa: B019 - a table lives as long as one choice
+    def _apart(self, shift: float, label_shift: float | None) -> tuple[float, float]:
+        """Areas under the curve of the diseased share: opacities against healthy adults, and against other findings."""
+        opacities = self.groups[OPACITIES].diseased(shift, label_shift)
+        against = (self.groups[name].diseased(shift, label_shift) for name in (HEALTHY_ADULTS, OTHER))
+        normal, other = (area_under_curve(opacities, others) for others in against)
+        return normal, other
+
+    def _figures(self, shift: float, threshold: float, label_shift: float | None) -> dict[str, float]:
         scores = {name: group.scores(shift, threshold, label_shift) for name, group in self.groups.items()}
         errors = {name: _mean(np.abs(scores[name] - self.groups[name].consensus)) for name in MIXTURE}
-        found = self._masked_labels + label_shift > 0
+        found = _counts(self._masked_labels, label_shift)
         return {
             "covid": errors[COVID],
             "mixture": of_mixture(errors),
@@ -237,15 +249,20 @@ class _Group:
         self._diseased = np.array([item.diseased for item in self.items]).reshape(len(self.items), len(SHIFTS))
         self._labels = _labels(self.items)
 
-    def scores(self, shift: float, threshold: float, label_shift: float) -> NDArray[np.int64]:
+    def scores(self, shift: float, threshold: float, label_shift: float | None) -> NDArray[np.int64]:
         """Severities int [n]."""
         affected = np.count_nonzero(self._shares[:, SHIFTS.index(shift)] > threshold, axis=1)
-        return np.asarray(affected * (self._labels + label_shift > 0))
+        return np.asarray(affected * _counts(self._labels, label_shift))
 
-    def diseased(self, shift: float, label_shift: float) -> list[float]:
+    def diseased(self, shift: float, label_shift: float | None) -> list[float]:
         """Diseased parts of the lungs."""
-        parts = self._diseased[:, SHIFTS.index(shift)] * (self._labels + label_shift > 0)
+        parts = self._diseased[:, SHIFTS.index(shift)] * _counts(self._labels, label_shift)
         return [float(part) for part in parts]
+
+
+def _counts(labels: NDArray[np.float64], label_shift: float | None) -> NDArray[np.bool_]:
+    """``is_diseased`` of many."""
+    return np.ones(len(labels), np.bool_) if label_shift is None else labels + label_shift > 0
 
 
 def _labels(items: Sequence[HeldOut]) -> NDArray[np.float64]:
@@ -254,8 +271,8 @@ def _labels(items: Sequence[HeldOut]) -> NDArray[np.float64]:
 
 
 def _excess(value: float, limit: float) -> float:
-    """How far a figure is over its limit, as a part of it; 0 where it is not, or is not known."""
-    return 0.0 if isnan(value) else max(0.0, value / limit - 1)
+    """How far a figure is over its limit, as a part of it; 0 where it is not, or one is not known."""
+    return 0.0 if isnan(value) or isnan(limit) else max(0.0, value / max(limit, 1e-6) - 1)
 
 
 def _mean(values: NDArray[Any]) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import torch
 from torch import nn
@@ -72,6 +72,8 @@ def fit_disease(
 def calibrate_disease(weights: Path, out: Path, choice: Choice, intervals: SpreadChoice | None = None) -> Path:
     """Adds the chosen shifts to the logits of fitted stage II weights and writes the threshold into their card.
 
+    A classification head that the choice does without is left out.
+
     Args:
         intervals: for the card as well.
     """
@@ -80,23 +82,32 @@ def calibrate_disease(weights: Path, out: Path, choice: Choice, intervals: Sprea
     last = cast("nn.Conv2d", head[0])
     with torch.no_grad():
         cast("torch.Tensor", last.bias).add_(choice.shift)
-        if card.classification_head:
+        if card.classification_head and choice.label_shift is not None:
             layers = network.get_submodule("classification_head").modules()
             linear = next(layer for layer in layers if isinstance(layer, nn.Linear))
             linear.bias.add_(choice.label_shift)
+    if choice.label_shift is None:
+        cast("Any", network).classification_head = None
     figures = {name: value for name, value in asdict(choice).items() if name not in _POINT}
     held_out = {name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()}
     calibrated = card.model_copy(
         update={
             "threshold": choice.threshold,
+            "classification_head": card.classification_head and choice.label_shift is not None,
             "metrics": {**card.metrics, "cross_validation": held_out, **_interval_figures(intervals)},
             "spread": None if intervals is None else intervals.rule,
-            "notes": f"{card.notes} The map's logits shifted by {choice.shift:+g}, the label's by "
-            f"{choice.label_shift:+g}, chosen with the threshold by cross-validation.",
+            "notes": f"{card.notes} {_shifted(choice)}, chosen with the threshold by cross-validation.",
         }
     )
     save_checkpoint(out, network, calibrated)
     return out
+
+
+def _shifted(choice: Choice) -> str:
+    maps = f"The map's logits shifted by {choice.shift:+g}"
+    if choice.label_shift is None:
+        return f"{maps}, without the classification head that helped to fit them"
+    return f"{maps}, the label's by {choice.label_shift:+g}"
 
 
 def average(role: Role, first: Path, second: Path, share: float, out: Path) -> Path:

@@ -44,6 +44,9 @@ def add(commands: Commands) -> None:
     )
     cross.add_argument("--folds", type=int, default=3)
     cross.add_argument("--fold", type=int, help="fit, judge and choose by this one alone, from 0")
+    cross.add_argument(
+        "--map-alone", action="store_true", help="choose for the map without the head, which then only helped to fit it"
+    )
     cross.add_argument("--coverage", type=float, default=COVERAGE, help="of the range of scores, on COVID-19")
     for command in (disease, cross):
         add_pack(command)
@@ -118,6 +121,8 @@ def _crossvalidate(options: argparse.Namespace) -> int:
 
     run.out.mkdir(parents=True, exist_ok=True)
     held_out = hold_out(Pack(*options.data).split("all"), lungs, fit_fold, options.folds, run.out, options.fold)
+    if options.map_alone:
+        held_out = [replace(item, label=None) for item in held_out]
     choice = choose(held_out)
     intervals = choose_spread(held_out if options.fold is None else parted(held_out), choice, options.coverage)
     found = {"choice": asdict(choice), "intervals": {**asdict(intervals), "rule": intervals.rule.model_dump()}}

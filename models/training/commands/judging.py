@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
     add_weights(evaluate, *_ROLES)
     evaluate.add_argument("--split", choices=("train", "val", "test", "all"), default="val")
     evaluate.add_argument("--threshold", type=float, help="instead of the card's")
-    evaluate.add_argument("--check", action="store_true", help="exit with 1 when a bar is missed")
+    evaluate.add_argument("--check", action="store_true", help="exit with 1 when a figure is worse than it was")
     evaluate.add_argument("--record", action="store_true", help="write the figures into both cards")
 
     reference = add_command(
@@ -49,7 +49,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         lines += evaluation.cross_validated(workflow.disease.card.metrics)
     sys.stdout.write(f"{len(cases)} radiographs of split '{options.split}', threshold {workflow.threshold}\n\n")
     sys.stdout.write(f"{evaluation.table(lines)}\n")
-    return 0 if all(line.met for line in lines) or not options.check else 1
+    return 0 if all(line.holds for line in lines) or not options.check else 1
 
 
 def _record(options: argparse.Namespace, lines: Sequence[evaluation.Figure]) -> None:

@@ -14,6 +14,7 @@ from models.evaluation import (
     mean_absolute_error,
     table,
 )
+from models.evaluation.bars import DISEASE_DICE, FALLEN_SHORT
 from models.pack import Case
 
 CASE = Case(
@@ -71,7 +72,15 @@ def test_the_table_has_bars_verdicts_and_other_systems() -> None:
     printed = table(lines)
     assert "| severity MAE, COVID-19 | 1 | 1.500 | 1.500 |" in printed
     assert "| disease, mean Dice | 0 |  |  |  |  | ≥ 0.65 | not applicable |" in printed
-    assert "MISSED" in printed
+    assert "WORSE" in printed
+
+
+def test_a_known_miss_is_named_and_must_not_get_worse() -> None:
+    name = "disease, mean Dice"
+    found = {value: Figure("disease", name, value, 7, limit=DISEASE_DICE) for value in (0.66, 0.645, 0.6)}
+    assert [line.verdict for line in found.values()] == ["met", "missed", "WORSE"]
+    assert [line.holds for line in found.values()] == [True, True, False]
+    assert FALLEN_SHORT[name] < DISEASE_DICE
 
 
 def test_each_group_has_its_own_figures() -> None:
