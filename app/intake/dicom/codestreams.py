@@ -1,7 +1,7 @@
 """What a codestream says of itself, read before a decoder gets it: a decoder allocates what the codestream says."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from app.errors import UnreadableImage
@@ -18,6 +18,9 @@ _MARKER: Final = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 _ALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 _MAX_SEGMENTS: Final = 4096
 _SIZ, _COD, _COC, _POC, _SOT, _SOD = 0x51, 0x52, 0x53, 0x5F, 0x90, 0x93
+_BLOCK_STYLE: Final = 8
+"""Where the code blocks' style stands in a coding style."""
+_NOWHERE: Final = slice(0)
 _OVERRULING: Final = frozenset({_SIZ, _COD, _COC, _POC})
 """With one component they have no use after the main header's own, and would overrule what is checked there."""
 _MAX_TILE_PARTS: Final = 65_536
@@ -36,6 +39,9 @@ class Frame:
     Attributes:
         process: the second byte of a JPEG's frame marker, 0x51 of JPEG 2000.
         precision: bits a sample.
+        place: where a JPEG's precision stands, before its height; the style of JPEG 2000's code blocks.
+        coded: where a JPEG's coded pixels begin.
+        pieces: code blocks, precincts and packets of JPEG 2000.
     """
 
     process: int
@@ -43,6 +49,9 @@ class Frame:
     height: int
     components: int
     precision: int
+    place: int
+    coded: int = 0
+    pieces: int = 0
 
 
 def read_jpeg_frame(data: bytes) -> Frame:
@@ -69,13 +78,13 @@ def read_jpeg_frame(data: bytes) -> Frame:
             if frame is not None or len(content) < 6:
                 raise UnreadableImage(_DAMAGED)
             height, width = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
-            frame = Frame(marker, width, height, content[5], content[0])
+            frame = Frame(marker, width, height, content[5], content[0], place + 4)
         place += 2 + length
         if marker == _SCAN:
             _check_scan(data, place)
             if frame is None:
                 raise UnreadableImage(_DAMAGED)
-            return frame
+            return replace(frame, coded=place)
     raise UnreadableImage(_DAMAGED)
 
 
@@ -97,7 +106,7 @@ def read_jpeg2000_frame(data: bytes) -> Frame:
         raise UnreadableImage(_DAMAGED)
     segments, end = _segments(data, 2, _SOT)
     _check_tile_parts(data, end)
-    size, style = segments.get(_SIZ, b""), segments.get(_COD, b"")
+    size, style = data[segments.get(_SIZ, _NOWHERE)], data[segments.get(_COD, _NOWHERE)]
     if len(size) < 39 or len(style) < 10:
         raise UnreadableImage(_DAMAGED)
     if not segments.keys().isdisjoint({_COC, _POC}):
@@ -110,21 +119,21 @@ def read_jpeg2000_frame(data: bytes) -> Frame:
         raise UnreadableImage(_DAMAGED)
     if components == 1 and size[37:39] != b"\x01\x01":
         raise UnreadableImage("The compressed pixel data are subsampled")
-    frame = Frame(_SIZ, x1 - x0, y1 - y0, components, (size[36] & 0x7F) + 1)
+    frame = Frame(_SIZ, x1 - x0, y1 - y0, components, (size[36] & 0x7F) + 1, segments[_COD].start + _BLOCK_STYLE)
     tiles = -(-(x1 - tile_x) // tile_width) * -(-(y1 - tile_y) // tile_height)
-    blocks = _blocks(style, min(tile_width, frame.width), min(tile_height, frame.height))
+    blocks, packets = _pieces(style, min(tile_width, frame.width), min(tile_height, frame.height))
     if tiles > MAX_TILES or blocks * tiles > MAX_BLOCKS:
         raise UnreadableImage(_PIECES)
-    return frame
+    return replace(frame, pieces=(blocks + packets) * tiles)
 
 
-def _segments(data: bytes, place: int, last: int) -> tuple[dict[int, bytes], int]:
-    """The content of each segment from ``place`` to the marker ``last``, by its marker, and where that one is.
+def _segments(data: bytes, place: int, last: int) -> tuple[dict[int, slice], int]:
+    """Where each segment's content is from ``place`` to the marker ``last``, by its marker, and where that one is.
 
     Raises:
         UnreadableImage: no segments, or one of them again that decides the picture's structure.
     """
-    segments: dict[int, bytes] = {}
+    segments: dict[int, slice] = {}
     for _ in range(_MAX_SEGMENTS):
         if data[place : place + 1] != b"\xff" or place + 4 > len(data):
             break
@@ -134,7 +143,7 @@ def _segments(data: bytes, place: int, last: int) -> tuple[dict[int, bytes], int
         if marker in segments and marker in _OVERRULING:
             break
         length = int.from_bytes(data[place + 2 : place + 4], "big")
-        segments[marker] = data[place + 4 : place + 2 + length]
+        segments[marker] = slice(place + 4, place + 2 + length)
         place += 2 + length
     raise UnreadableImage(_DAMAGED)
 
@@ -156,8 +165,12 @@ def _check_tile_parts(data: bytes, place: int) -> None:
     raise UnreadableImage(_DAMAGED)
 
 
-def _blocks(style: bytes, width: int, height: int) -> int:
-    """Precincts and code blocks of a tile of ``width`` x ``height`` pixels, by its coding style (A.6.1)."""
+def _pieces(style: bytes, width: int, height: int) -> tuple[int, int]:
+    """Precincts with code blocks, and packets, of a tile of ``width`` x ``height`` pixels by its coding style (A.6.1).
+
+    Raises:
+        UnreadableImage: an impossible style, or more packets than any radiograph has.
+    """
     layers, levels = int.from_bytes(style[2:4], "big"), style[5]
     precincts = style[10 : 10 + levels + 1] if style[0] & 1 else b"\xff" * (levels + 1)
     if not 0 < layers <= MAX_LAYERS or levels > 32 or len(precincts) < levels + 1:
@@ -172,9 +185,10 @@ def _blocks(style: bytes, width: int, height: int) -> int:
         most = max(most, count)
         # A precinct ends its code blocks too.
         blocks += count + _over(columns, min(block_width, across)) * _over(rows, min(block_height, down))
-    if most * (levels + 1) * (layers + 1) > MAX_PACKETS:
+    packets = most * (levels + 1) * (layers + 1)
+    if packets > MAX_PACKETS:
         raise UnreadableImage(_PIECES)
-    return blocks
+    return blocks, packets
 
 
 def _over(length: int, exponent: int) -> int:

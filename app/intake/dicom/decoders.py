@@ -1,8 +1,8 @@
 """Pixel Data → samples, by transfer syntax (PS3.5 section 10 and annex A).
 
-imagecodecs decodes what is compressed: its libraries (libjpeg-turbo, CharLS, OpenJPEG) are free of copyleft and fuzzed
-by their makers, and run without the interpreter's lock. GDCM, the other library with lossless JPEG, was tried first: it
-ended the process on some files.
+imagecodecs decodes what is compressed, but for JPEG of 8 bits, where it keeps quiet about damage: its libraries
+(libjpeg-turbo, CharLS, OpenJPEG) are free of copyleft and fuzzed by their makers, and run without the interpreter's
+lock. GDCM, the other library with lossless JPEG, was tried first: it ended the process on some files.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,9 +16,12 @@ from pydicom import uid
 
 from app.errors import UnreadableImage, UnsupportedDicom
 from app.intake.dicom.codestreams import Frame, read_jpeg2000_frame, read_jpeg_frame
+from app.intake.dicom.deep_jpeg import decode_12_bits, decode_lossless
 from app.intake.dicom.encapsulation import join_fragments
+from app.intake.dicom.jpeg2000 import decode_jpeg2000
 from app.intake.dicom.parsing import UNDEFINED, Parsed
 from app.intake.dicom.pixels import PixelModule
+from app.intake.jpeg import decode_jpeg
 
 Samples: TypeAlias = NDArray[np.uint8 | np.uint16]
 _Decoder: TypeAlias = Callable[[Parsed, PixelModule], tuple[Samples, int]]
@@ -97,17 +100,27 @@ def _read_jpeg(*processes: int) -> _Decoder:
         if frame.process not in processes:
             raise UnreadableImage("The compressed pixel data are of another kind than the transfer syntax says")
         _check_frame(frame, module)
-        decode = imagecodecs.jpegls_decode if frame.process == _JPEG_LS else imagecodecs.jpeg8_decode
-        return _decoded(decode(data), module, parsed.syntax), frame.precision
+        return _decoded(_jpeg_samples(data, frame), module, parsed.syntax), frame.precision
 
     return read
+
+
+def _jpeg_samples(data: bytes, frame: Frame) -> NDArray[Any]:
+    """uint8 or uint16 [H, W] of a JPEG of any kind; raises for what is damaged."""
+    if frame.process == _JPEG_LS:
+        return imagecodecs.jpegls_decode(data)
+    if frame.process == _LOSSLESS:
+        return decode_lossless(data, frame)
+    if frame.precision > 8:
+        return decode_12_bits(data, frame)
+    return decode_jpeg(data, (frame.height, frame.width, 1))[..., 0]
 
 
 def _read_jpeg2000(parsed: Parsed, module: PixelModule) -> tuple[Samples, int]:
     data = _codestream(parsed)
     frame = read_jpeg2000_frame(data)
     _check_frame(frame, module)
-    return _decoded(imagecodecs.jpeg2k_decode(data), module, parsed.syntax), frame.precision
+    return _decoded(decode_jpeg2000(data, frame), module, parsed.syntax), frame.precision
 
 
 def _codestream(parsed: Parsed) -> bytes:
