@@ -15,7 +15,7 @@ from models.checkpoints import CheckpointError
 from models.cpu import keep_freed_memory, limit_threads
 from models.device import DeviceError, resolve_device, resolve_precision
 from models.drift import LEAST_COUNT
-from models.evaluation import acceptance, complexity, page, plots, publication, streams
+from models.evaluation import acceptance, complexity, page, plots, publication, sheets, streams
 from models.evaluation.agreement import RESAMPLES
 from models.evaluation.outputs import SUBSETS, OutputsError, read_outputs
 from models.evaluation.service import Service, ServiceError
@@ -86,7 +86,7 @@ def _drift(options: argparse.Namespace) -> int:
     known = streams.card_reference(workflow)
     if not known:
         raise PackError("the cards have no reference: python -m models.training reference writes one")
-    cases = Pack(options.data).split(options.split)
+    cases = Pack(*options.data).split(options.split)
     found = []
     for stream in streams.STREAMS:
         measured = streams.measure(workflow, filter(stream.keep, cases), stream.change)
@@ -98,6 +98,11 @@ def _drift(options: argparse.Namespace) -> int:
         sys.stderr.write(f"the alert is wrong about: {', '.join(wrong)}\n")
         return 1
     return 0
+
+
+def _sheets(options: argparse.Namespace) -> int:
+    limit_threads()
+    return sheets.run(options, _workflow)
 
 
 def _service(options: argparse.Namespace) -> int:
@@ -115,9 +120,10 @@ def _workflow(options: argparse.Namespace, threshold: float | None = None) -> Wo
 
 
 def _accept(options: argparse.Namespace, subject: Subject) -> int:
-    cases = Pack(options.data).split(options.split)
+    cases = Pack(*options.data).split(options.split)
     if not cases:
-        raise PackError(f"{options.data}: expected radiographs of the split {options.split!r}, found none")
+        folders = ", ".join(map(str, options.data))
+        raise PackError(f"{folders}: expected radiographs of the split {options.split!r}, found none")
     found = acceptance.accept(subject, cases, options.split, options.resamples, options.seed)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(page.render(found, subject, options.worst), encoding="utf-8")
@@ -154,13 +160,17 @@ def _parser() -> argparse.ArgumentParser:
     _add_acceptance(weights)
 
     drift = _command(commands, "drift", "whether the alert tells streams from the reference", _drift)
-    drift.add_argument("--data", type=Path, required=True, help="folder of the radiograph pack")
+    drift.add_argument("--data", type=Path, nargs="+", required=True, help="folders of the radiograph packs")
     drift.add_argument("--split", default="val", help="of the pack's table; all: every radiograph")
     _add_weights(drift)
     drift.add_argument("--size", type=int, default=LEAST_COUNT, help="radiographs a sample")
     drift.add_argument("--samples", type=int, default=500)
     drift.add_argument("--seed", type=int, default=0)
     drift.add_argument("--check", action="store_true", help="exit with 1 where the alert is wrong about a stream")
+
+    looked_at = _command(commands, "sheets", "pictures of what one or two pairs of weights mark", _sheets)
+    _add_weights(looked_at)
+    sheets.add_arguments(looked_at)
 
     service = _command(commands, "service", "a running service over a radiograph pack, as an HTML report", _service)
     service.add_argument("--url", required=True, help=f"such as http://127.0.0.1:8000; {KEY_VARIABLE} holds a key")
@@ -184,7 +194,7 @@ def _add_weights(command: argparse.ArgumentParser) -> None:
 
 
 def _add_acceptance(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--data", type=Path, required=True, help="folder of the radiograph pack")
+    command.add_argument("--data", type=Path, nargs="+", required=True, help="folders of the radiograph packs")
     command.add_argument("--split", default="all", help="of the pack's table; all: every radiograph")
     command.add_argument("--threshold", type=float, help="instead of the card's or the service's")
     command.add_argument("--out", type=Path, default=Path("acceptance.html"), help="the report; it shows radiographs")
