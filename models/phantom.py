@@ -155,7 +155,7 @@ def _haze(diseased: frozenset[str]) -> Layer:
                 zones[rows][lung.mask[rows]] = 255
     patches = _blurred(_random_pixels(_SEED + 1), 61)
     ragged = cv2.bitwise_and(_blurred(zones, 41), np.where(patches > 126, 255, 40).astype(np.uint8))
-    return _layer(ragged, 75, softness=31)
+    return _layer(ragged, 62, softness=31)
 
 
 def _noise() -> Layer:
