@@ -31,7 +31,7 @@ GRAY = chest()
 TWELVE = np.rint(GRAY * (4095 / 255)).astype(np.uint16)
 DEEP = GRAY.astype(np.uint16) * 257
 LOSSY = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K}
-TOLERANCE = 0.02
+TOLERANCE = 0.03
 
 
 def pixels(data: bytes) -> NDArray[np.int64]:
