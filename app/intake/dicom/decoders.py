@@ -18,6 +18,7 @@ from app.errors import UnreadableImage, UnsupportedDicom
 from app.intake.dicom.codestreams import Frame, read_jpeg2000_frame, read_jpeg_frame
 from app.intake.dicom.deep_jpeg import decode_12_bits, decode_lossless
 from app.intake.dicom.encapsulation import join_fragments
+from app.intake.dicom.jp2 import bare_codestream
 from app.intake.dicom.jpeg2000 import decode_jpeg2000
 from app.intake.dicom.parsing import UNDEFINED, Parsed
 from app.intake.dicom.pixels import PixelModule
@@ -117,7 +118,7 @@ def _jpeg_samples(data: bytes, frame: Frame) -> NDArray[Any]:
 
 
 def _read_jpeg2000(parsed: Parsed, module: PixelModule) -> tuple[Samples, int]:
-    data = _codestream(parsed)
+    data = bare_codestream(_codestream(parsed))
     frame = read_jpeg2000_frame(data)
     _check_frame(frame, module)
     return _decoded(decode_jpeg2000(data, frame), module, parsed.syntax), frame.precision

@@ -3,8 +3,9 @@
 from typing import Final
 
 from pydicom import Dataset
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import BaseTag
+from pydicom.valuerep import VR
 
 from app.errors import UnreadableImage
 from app.intake.dicom.damage import DAMAGE
@@ -15,13 +16,18 @@ MAX_VALUE_BYTES: Final = 64 * 1024
 MAX_TABLE_BYTES: Final = 1024 * 1024
 _TABLES: Final = frozenset({0x00283000, 0x00283010, 0x00283006, 0x00281201, 0x00281202, 0x00281203})
 """Modality and VOI LUT Sequence, their LUT Data, and the data of palettes: up to 65,536 entries each."""
+_KNOWN: Final = frozenset(representation.value for representation in VR)
 _BULK: Final = frozenset({0x00880200, 0x54000100, 0xFFFAFFFA, 0xFFFCFFFC})
 """Icon, waveform and signature sequences, trailing padding."""
 _BULK_GROUPS: Final = frozenset({0x5000, 0x6000, 0x7F00})
 """Curves, overlays and variable pixel data, each in a range of groups."""
 
 
-def clean(dataset: Dataset) -> None:
+class UnknownRepresentation(Exception):
+    """An element's value representation is none: what stands there may be taken for something else."""
+
+
+def clean(dataset: Dataset, strict: bool = False) -> None:
     """Converts every element in place; what is private, bulk, too large or not to be converted is taken out.
 
     Radiographs in archives have empty, misspelt and overlong values in elements that nobody needs here: they are
@@ -29,17 +35,21 @@ def clean(dataset: Dataset) -> None:
 
     Raises:
         UnreadableImage: implausibly many elements.
+        UnknownRepresentation: there is one, and ``strict`` is set.
     """
-    _clean(dataset, 0, 0)
+    _clean(dataset, 0, 0, strict)
 
 
-def _clean(dataset: Dataset, depth: int, count: int) -> int:
+def _clean(dataset: Dataset, depth: int, count: int, strict: bool) -> int:
     """``clean`` of one level; the elements met so far."""
     for tag in list(dataset.keys()):
         count += 1
         if count > MAX_ELEMENTS:
             raise UnreadableImage(f"The header has more than {MAX_ELEMENTS} elements")
-        if not _is_wanted(dataset, tag) or not _converts(dataset, tag):
+        element = _as_read(dataset, tag)
+        if strict and not _is_represented(element):
+            raise UnknownRepresentation
+        if not _is_wanted(element, tag) or not _converts(dataset, tag):
             del dataset[tag]
             continue
         element = dataset[tag]
@@ -48,14 +58,28 @@ def _clean(dataset: Dataset, depth: int, count: int) -> int:
                 del dataset[tag]
                 continue
             for item in element.value:
-                count = _clean(item, depth + 1, count + 1)
+                count = _clean(item, depth + 1, count + 1, strict)
     return count
 
 
-def _is_wanted(dataset: Dataset, tag: BaseTag) -> bool:
+def _as_read(dataset: Dataset, tag: BaseTag) -> DataElement | RawDataElement | None:
+    """The element, not converted where that can wait; None where it cannot and fails."""
+    try:
+        return dataset.get_item(tag)
+    except DAMAGE:
+        # pydicom converts what is empty at once.
+        return None
+
+
+def _is_represented(element: DataElement | RawDataElement | None) -> bool:
+    if isinstance(element, RawDataElement):
+        return element.is_implicit_VR or element.VR in _KNOWN
+    return element is not None
+
+
+def _is_wanted(element: DataElement | RawDataElement | None, tag: BaseTag) -> bool:
     if tag.is_private or tag in _BULK or tag.group & 0xFF00 in _BULK_GROUPS or tag.group >= 0x7FE0:
         return False
-    element = dataset.get_item(tag)
     if not isinstance(element, RawDataElement) or not element.value:
         return True
     return len(element.value) <= (MAX_TABLE_BYTES if tag in _TABLES else MAX_VALUE_BYTES)

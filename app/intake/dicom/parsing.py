@@ -14,8 +14,11 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from app.errors import ImageTooLarge, UnreadableImage, UnsupportedDicom
+from app.intake.dicom.damage import DAMAGE
+from app.intake.dicom.mending import mend
 from app.intake.guards import MeteredFile
 
 PREAMBLE: Final = 128
@@ -48,11 +51,12 @@ class Parsed:
     word: bool
 
 
-def parse(content: bytes, max_inflated: int) -> Parsed:
+def parse(content: bytes, max_inflated: int, mending: bool = False) -> Parsed:
     """The parts of ``content``, a whole file, with or without preamble and file meta information.
 
     Args:
         max_inflated: bytes that a deflated data set may have.
+        mending: value representations that are none are mended in any case, else where nothing is found without.
 
     Raises:
         ImageTooLarge: a deflated data set of more than that.
@@ -60,6 +64,36 @@ def parse(content: bytes, max_inflated: int) -> Parsed:
         UnsupportedDicom: pixels of floating point.
         pydicom's errors: see ``damage.DAMAGE``.
     """
+    opened = _open(content, max_inflated)
+    if mending:
+        _mend(opened)
+        return _read(opened, content)
+    try:
+        parsed = _read(opened, content)
+    except DAMAGE:
+        if not _mend(opened):
+            raise
+        return _read(opened, content)
+    if not parsed.pixels and _mend(opened):
+        return _read(opened, content)
+    return parsed
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A file whose group 2 has been read.
+
+    Attributes:
+        start: of the data set in ``file``, which is the inflated data set alone where that is deflated.
+    """
+
+    file: MeteredFile
+    start: int
+    meta: Dataset
+    syntax: str
+
+
+def _open(content: bytes, max_inflated: int) -> _Opened:
     start = PREAMBLE + len(MARK) if content[PREAMBLE : PREAMBLE + len(MARK)] == MARK else 0
     file = MeteredFile(content)
     file.allow(HEADER_READS, HEADER_BYTES)
@@ -67,9 +101,25 @@ def parse(content: bytes, max_inflated: int) -> Parsed:
     meta = _read_meta(file)
     start = file.tell()
     syntax = str(meta.get("TransferSyntaxUID", "")).strip() or _guess_syntax(content[start : start + 6])
-    deflated = _Deflated(content, start, max_inflated) if syntax == DeflatedExplicitVRLittleEndian else None
-    if deflated is not None:
-        file = deflated
+    if syntax == DeflatedExplicitVRLittleEndian:
+        return _Opened(_Deflated(content, start, max_inflated), 0, meta, syntax)
+    return _Opened(file, start, meta, syntax)
+
+
+def _mend(opened: _Opened) -> bool:
+    """Makes a file readable whose elements have representations that are none: what follows them was lost."""
+    if opened.syntax == ImplicitVRLittleEndian:
+        return False
+    opened.file.allow(HEADER_READS, HEADER_BYTES)
+    is_mended = mend(opened.file, opened.start, opened.syntax == ExplicitVRBigEndian)
+    opened.file.allow(HEADER_READS, HEADER_BYTES)
+    opened.file.seek(opened.start)
+    return is_mended
+
+
+def _read(opened: _Opened, content: bytes) -> Parsed:
+    """The parts of an ``opened`` file, whose bytes are ``content``; raises as ``parse``."""
+    file, syntax = opened.file, opened.syntax
     found: list[tuple[int, str | None, int, int]] = []
 
     def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
@@ -80,18 +130,19 @@ def parse(content: bytes, max_inflated: int) -> Parsed:
         found.append((number, vr, length, file.tell()))
         return True
 
-    is_big = syntax == ExplicitVRBigEndian
-    dataset = read_dataset(file, syntax == ImplicitVRLittleEndian, not is_big, stop_when=at_pixels)
-    meta.TransferSyntaxUID = syntax
-    dataset.file_meta = FileMetaDataset(meta)
+    dataset = read_dataset(file, syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian, stop_when=at_pixels)
+    opened.meta.TransferSyntaxUID = syntax
+    dataset.file_meta = FileMetaDataset(opened.meta)
     # The last: pydicom asks of the first element twice, before it has read the element's length too.
     tag, vr, length, place = found[-1] if found else (0, None, 0, 0)
     if tag in (_FLOAT_PIXELS, _DOUBLE_PIXELS):
         raise UnsupportedDicom("Its pixels are of floating point; integers of 8 to 16 bits are read")
-    if deflated is not None and tag == _PIXELS:
-        deflated.inflate(place + length)
-        content = deflated.getvalue()
-    pixels = memoryview(content)[place:] if tag == _PIXELS else memoryview(b"")
+    if isinstance(file, _Deflated) and tag == _PIXELS:
+        file.inflate(place + length)
+        content = file.getvalue()
+    # Behind any other representation they lie elsewhere.
+    is_there = tag == _PIXELS and (dataset.original_encoding[0] or vr in EXPLICIT_VR_LENGTH_32)
+    pixels = memoryview(content)[place:] if is_there else memoryview(b"")
     return Parsed(dataset, syntax, pixels, length, vr != "OB")
 
 

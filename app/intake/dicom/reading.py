@@ -8,11 +8,11 @@ from pydicom import Dataset
 from app.errors import UnreadableImage
 from app.intake.dicom.damage import DAMAGE
 from app.intake.dicom.decoders import decode_samples
-from app.intake.dicom.elements import clean
+from app.intake.dicom.elements import UnknownRepresentation, clean
 from app.intake.dicom.grayscale import apply_grayscale, read_grayscale
 from app.intake.dicom.header import header_flags
 from app.intake.dicom.objects import check_object
-from app.intake.dicom.parsing import HEADER_BYTES, parse
+from app.intake.dicom.parsing import HEADER_BYTES, Parsed, parse
 from app.intake.dicom.pixels import exceed_header, read_pixel_module
 from app.intake.gray import Gray
 from app.intake.radiograph import Limits, Upload
@@ -47,9 +47,8 @@ def read_dicom(data: Upload, limits: Limits, body_parts: Iterable[str] = ()) -> 
         UnreadableImage: damaged, cut off, or contradicting itself.
     """
     try:
-        parsed = parse(bytes(data), 2 * limits.max_pixels + HEADER_BYTES)
+        parsed = _parsed(bytes(data), limits)
         source = parsed.dataset
-        clean(source)
         clean(source.file_meta)
         check_object(source)
         if not parsed.pixels or parsed.length == 0:
@@ -63,3 +62,15 @@ def read_dicom(data: Upload, limits: Limits, body_parts: Iterable[str] = ()) -> 
         return DicomRadiograph(pixels, source, flags)
     except DAMAGE as error:
         raise UnreadableImage("The DICOM object is damaged, cut off, or stored in a way that is not read") from error
+
+
+def _parsed(content: bytes, limits: Limits) -> Parsed:
+    """The parts of a file, its header clean; raises as ``parse`` and ``clean``."""
+    max_inflated = 2 * limits.max_pixels + HEADER_BYTES
+    parsed = parse(content, max_inflated)
+    try:
+        clean(parsed.dataset, strict=True)
+    except UnknownRepresentation:
+        parsed = parse(content, max_inflated, mending=True)
+        clean(parsed.dataset)
+    return parsed
