@@ -46,7 +46,8 @@ def value_range(samples: NDArray[Any], ends: tuple[float, float], values: Values
     if even.size < there.size / 2:
         return ends
     low, high = -_end(-even, -first, gap, there.size), _end(even, last, gap, there.size)
-    is_low, is_high = ends[0] < low - gap, ends[1] > high + gap
+    is_low = ends[0] < low - gap and np.mean(there < low - gap) <= _MOST
+    is_high = ends[1] > high + gap and np.mean(there > high + gap) <= _MOST
     if not (is_low or is_high):
         return ends
     found = _widened(samples, values, (low, high), gap)

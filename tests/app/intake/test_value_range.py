@@ -92,6 +92,12 @@ def test_a_picture_that_is_steep_all_over_has_no_outliers() -> None:
     assert range_of(noise)[1] == 65535
 
 
+def test_many_single_pixels_are_no_few() -> None:
+    chance = np.random.default_rng(4).random(CHEST.shape)
+    assert range_of(np.where(chance < 0.015, np.uint16(4 * HIGH), CHEST))[1] <= HIGH
+    assert range_of(np.where(chance < 0.05, np.uint16(4 * HIGH), CHEST))[1] == 4 * HIGH
+
+
 def test_a_picture_of_few_values() -> None:
     picture = np.full((64, 64), 700, np.uint16)
     picture[:2] = 900
