@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from io import BytesIO
-from math import ceil, exp, floor
+from math import ceil, exp, floor, nan
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ from pydicom import Dataset, dcmread, dcmwrite
 from app.errors import UnreadableImage
 from app.intake.dicom.grayscale import apply_grayscale, read_grayscale
 from app.intake.dicom.pixels import PixelModule
+from app.intake.value_range import value_range
 
 from .dicoms import Samples, table
 
@@ -80,8 +81,11 @@ def reference(samples: NDArray[Any], module: PixelModule, dataset: Dataset, roun
     if "PixelPaddingValue" in dataset:
         ends = sorted((dataset.PixelPaddingValue, dataset.get("PixelPaddingRangeLimit", dataset.PixelPaddingValue)))
         padding = range(ends[0], ends[1] + 1)
-    shown = [modality_value(value, dataset) for value in values if value not in padding]
-    low, high = min(shown, default=0), max(shown, default=0)
+    shown = [nan if value in padding else modality_value(value, dataset) for value in values]
+    low, high = 0.0, 0.0
+    if not np.isnan(shown).all():
+        # Which values count is no matter of the standard, and has its own tests.
+        low, high = value_range(np.reshape(shown, samples.shape), (np.nanmin(shown), np.nanmax(shown)))
     if module.stored == 8 and not module.signed and not is_rescaled(dataset):
         low, high = 0, 255
     inverse = module.photometric == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE"
