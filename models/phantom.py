@@ -108,7 +108,7 @@ def _tissue() -> Layer:
         - _layer(_filled(_LEFT_LUNG, _RIGHT_LUNG), 92, softness=11)
         + _layer(_filled(_SPINE), 26, softness=21)
         + _layer(mediastinum, 32, softness=21)
-        + _layer(heart, 40, softness=19)
+        + _layer(heart, 64, softness=19)
         + _layer(abdomen, 48, softness=25)
         - _layer(_filled(_TRACHEA), 24, softness=11)
     )

@@ -11,7 +11,7 @@ from models.stage import Stage
 from models.weights import default_weights
 
 SIZES = (256, 512, 1024, 2048)
-TILES = [[97, 104, 105, 97], [113, 106, 114, 112], [82, 133, 141, 80], [117, 185, 186, 116]]
+TILES = [[97, 104, 105, 97], [113, 110, 120, 112], [82, 142, 161, 80], [117, 185, 186, 116]]
 """The mean gray of each sixteenth of the phantom."""
 
 
