@@ -48,7 +48,9 @@ def test_both_have_the_same_words() -> None:
     assert Path(body_parts.__file__).read_bytes() == (EDGE / "body_parts.py").read_bytes()
 
 
-@pytest.mark.parametrize("part", ["CHEST", "Brust", "PECHO", "poitrine", "Tórax", "T H X", "göğüs", "胸部", "", "UNKNOWN"])
+@pytest.mark.parametrize(
+    "part", ["CHEST", "Brust", "PECHO", "poitrine", "Tórax", "T H X", "göğüs", "胸部", "", "UNKNOWN"]
+)
 def test_a_chest_is_sent(edge: ModuleType, part: str) -> None:
     assert is_sent(edge, part)
     assert body_parts.is_chest(part) is not False
