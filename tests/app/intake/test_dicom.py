@@ -230,6 +230,14 @@ def test_a_gray_palette_and_a_coloured_one() -> None:
 
 
 @pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian])
+@pytest.mark.parametrize("first", [-2048, 63488])
+def test_a_table_from_a_negative_value_on(syntax: str, first: int) -> None:
+    # 63488 has the same bits; without a sign it lies beyond all values.
+    data = dicom(TWELVE, syntax, 12, RescaleSlope=1, RescaleIntercept=-2048, VOILUTSequence=table(RAMP * 16, first, 16))
+    assert np.abs(pixels(data) - GRAY).max() <= 1
+
+
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian])
 @pytest.mark.parametrize("count", [32_768, 32_769, 65_535, 65_536])
 def test_tables_of_up_to_all_entries(syntax: str, count: int) -> None:
     # 0 in the descriptor stands for 65,536.
