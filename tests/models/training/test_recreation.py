@@ -258,11 +258,12 @@ def test_a_network_of_the_paper_is_fitted_and_serves(
 
 @pytest.mark.slow
 def test_any_weights_are_gone_on_with(pack: Pack, encoder_weights: Path, tmp_path: Path) -> None:
-    """A U-Net with a head is what the embedded recipe is started from: it stays a U-Net, its head is left out."""
+    """A U-Net with a head is what the embedded recipe is started from: it stays one, its head is left out if asked."""
     recipe = Preset(Configuration("disease", "Unet", "efficientnet-b0", 64), "Dice", "BCE", "Adam", 1e-3, 4)
     samples = [Sample(case.pixels, case.lungs.astype(np.uint8) * 255) for case in pack.cases]
     first = recreate(recipe, run_in(tmp_path / "first", encoder_weights), samples, samples)
     command = ["disease", "--data", str(pack.cases[0].root), "--out", str(tmp_path / "second"), "--start", str(first)]
+    command += ["--no-head"]
     assert main([*command, "--epochs", "1", "--batches", "1", "--input-size", "64", "--licence", "Ours"]) == 0
     network, card = load_checkpoint(tmp_path / "second" / "disease.safetensors", "disease")
     assert (card.architecture, card.encoder, card.classification_head) == ("Unet", "efficientnet-b0", False)
