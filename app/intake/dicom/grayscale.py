@@ -137,8 +137,9 @@ def _shares(values: Values, span: tuple[float, float], scale: Grayscale) -> Valu
 
 def _range(samples: Samples, values: Values) -> tuple[float, float]:
     """The ``value_range`` of ``samples`` [H, W], where that of sample n is ``values[n]``."""
-    counts = cv2.calcHist([samples], [0], None, [len(values)], [0, len(values)])
-    found = values[(counts.ravel() > 0) & ~np.isnan(values)]
+    count = int(samples.max()) + 1
+    is_there = cv2.calcHist([samples], [0], None, [count], [0, count]).ravel() > 0
+    found = values[:count][is_there & ~np.isnan(values[:count])]
     return value_range(samples, (float(found.min()), float(found.max())), values) if found.size else (0.0, 0.0)
 
 
