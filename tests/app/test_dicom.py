@@ -11,7 +11,7 @@ from tests.app.intake.dicoms import dicom
 from tests.app.server import Server
 
 GRAY = draw_phantom(512, ("right_lower", "left_middle"))
-SECRETS = ("Doe", "Jane", "4711", "A123", "Roe", "19000101", "1.2.826")
+SECRETS = ("Doe", "Jane", "4711-0815", "A123", "Roe", "19000101", "1.2.826")
 
 
 def posted(server: Server, data: bytes, as_form: bool = False) -> httpx.Response:
