@@ -31,7 +31,9 @@ GRAY = chest()
 TWELVE = np.rint(GRAY * (4095 / 255)).astype(np.uint16)
 DEEP = GRAY.astype(np.uint16) * 257
 LOSSY = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K}
-TOLERANCE = 0.03
+TOLERANCE = 0.02
+# The present weights move by 0.027 on the drawn phantom's lossy copy; those before stayed within TOLERANCE.
+LOOSER = {"JPEG baseline": 0.03}
 
 
 def pixels(data: bytes) -> NDArray[np.int64]:
@@ -189,7 +191,7 @@ def test_shares_are_those_of_the_png(workflow: Workflow) -> None:
     for name, radiograph, analysis in zip(names, found, others, strict=True):
         assert radiograph.flags == (), name
         assert analysis.score == known.score, name
-        assert np.abs(np.subtract(analysis.shares, known.shares)).max() < TOLERANCE, name
+        assert np.abs(np.subtract(analysis.shares, known.shares)).max() < LOOSER.get(name, TOLERANCE), name
 
 
 def test_the_sigmoid_window_keeps_the_order() -> None:
