@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from functools import partial
 from math import isnan, nan
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from models.networks import build_network
 from models.pack import Case, Pack, PackError, patient_folds
 from models.stage import Stage
 from models.training.__main__ import main
+from models.training.augmentation import Augmentation
 from models.training.crossvalidation import SHIFTS, HeldOut, choose, hold_out, shift_logits
 from models.training.disease import DiseaseBatches
 from models.training.disease_loss import disease_loss
@@ -26,7 +28,7 @@ from models.training.recipes import calibrate_disease
 from models.training.runs import Run, begin
 from tests.models.packs import SIDE, write_pack
 from tests.models.training.held_out import a_choice, seen_at
-from tests.support.stubs import FixedMap
+from tests.support.stubs import BrightIsDisease, FixedMap
 
 GRAY = (0.5, 0.5, 0.5)
 BATCH = EMPHASES["outlines"].batch
@@ -69,6 +71,25 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(pack: Pack, tmp_path:
     history = [json.loads(line) for line in (tmp_path / "cut" / "history.jsonl").read_text().splitlines()]
     assert [entry["epoch"] for entry in history] == [1, 2, 3, 4]
     assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_depthwise_convolutions_are_fitted_in_float32(tmp_path: Path) -> None:
+    """In bfloat16 their gradients take several times as long on a CPU."""
+    seen: dict[int, torch.dtype] = {}
+
+    class Watched(nn.Conv2d):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            answer = super().forward(image)
+            seen[self.groups] = answer.dtype
+            return answer
+
+    network = nn.Sequential(Watched(3, 8, 1), Watched(8, 8, 3, padding=1, groups=8), Watched(8, 1, 1))
+    before = network[1].weight.detach().clone()
+    image = torch.rand(2, 3, 16, 16)
+    batches = [{"image": image, "lungs": (image[:, :1] > 0.5).float()}]
+    fit(network, lambda _: batches, lung_loss, Schedule(epochs=1, batches=1), tmp_path, torch.device("cpu"))
+    assert seen == {1: torch.bfloat16, 8: torch.float32}
+    assert not torch.equal(network[1].weight, before)
 
 
 def test_a_state_of_another_schedule_is_not_gone_on_with(pack: Pack, tmp_path: Path) -> None:
@@ -125,6 +146,7 @@ def unknown(count: int, side: int) -> dict[str, torch.Tensor]:
         "zones": torch.ones(count, side, side, dtype=torch.uint8),
         "disease": torch.zeros(count, 1, side, side),
         "masked": torch.zeros(count, dtype=torch.bool),
+        "mapped": torch.zeros(count, dtype=torch.bool),
         "boxes": torch.zeros(count, side, side, dtype=torch.uint8),
         "boxed": torch.zeros(count, dtype=torch.bool),
         "shares": torch.full((count, 6), nan),
@@ -134,6 +156,26 @@ def unknown(count: int, side: int) -> dict[str, torch.Tensor]:
         "label": torch.zeros(count),
         "label_weight": torch.zeros(count),
     }
+
+
+def test_what_nobody_scored_is_learnt_from_the_teachers_map(pack: Pack, drawn_lungs: Stage) -> None:
+    """A teacher that answers what is bright: the map lies where the lungs are bright, however they are turned."""
+    unscored = [replace(case, score=None, shares=None, has_disease=False) for case in pack if not case.is_normal]
+    teacher = Stage(BrightIsDisease(), 64, GRAY, GRAY)
+    fit_on = partial(DiseaseBatches, unscored, drawn_lungs, 64, GRAY, GRAY, count=1, seed=0, batch={"unscored": 6})
+    (batch,) = fit_on(
+        augmentation=Augmentation(contrast=0, brightness=0, gamma=1, inversion=0, marks=0), teacher=teacher
+    )(0)
+    assert batch["mapped"].all()
+    assert not batch["masked"].any()
+    expected = torch.sigmoid(6 * batch["image"].mean(1, keepdim=True))
+    inside = (batch["zones"] > 0)[:, None]
+    assert (batch["disease"] - expected)[inside].abs().mean() < 0.08
+    right = torch.logit(batch["disease"].clamp(0.01, 0.99))
+    assert disease_loss(right, batch) < 0.7 * disease_loss(-right, batch)
+    (without,) = fit_on()(0)
+    assert not without["mapped"].any()
+    assert disease_loss(right, without) == 0
 
 
 def test_losses_without_any_target_are_zero_and_have_a_gradient() -> None:
@@ -332,6 +374,10 @@ def test_the_command_line_from_pack_to_evaluation(
     # Barely fitted lungs would leave stage II without a radiograph: the embedded ones stand in.
     assert main(["disease", *data, *short, "--batches", "1", "--out", str(tmp_path / "disease")]) == 0
     disease = ["--disease", str(tmp_path / "disease" / "disease.safetensors")]
+    taught = [*data, *short, "--batches", "1", "--self-training", "--out", str(tmp_path / "taught")]
+    assert main(["disease", *taught]) == 2
+    assert "expected --start" in capsys.readouterr().err
+    assert main(["disease", *taught, "--start", disease[1]]) == 0
     assert main(["evaluate", *data, *lungs, *disease, "--split", "all", "--check"]) == 1
     printed = capsys.readouterr().out
     assert "| lungs, mean Dice | 12 |" in printed
