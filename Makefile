@@ -39,13 +39,16 @@ lock: $(VENV)/dev.stamp
 	$(BIN)/pip freeze --exclude-editable | grep -v '^pip==\|^setuptools==' > constraints.txt
 	docker/lock.sh $(BIN)
 
-$(VENV)/serve.stamp: pyproject.toml constraints.txt
+# The commit stands in the installed version, which setuptools takes from an older egg-info where there is one.
+$(VENV)/serve.stamp: pyproject.toml constraints.txt $(wildcard .git/logs/HEAD)
 	$(PYTHON) -m venv $(VENV)
+	rm -rf *.egg-info
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
+	rm -rf *.egg-info
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/serve.stamp
 

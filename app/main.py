@@ -14,8 +14,9 @@ from app.reports.schema import NOTICE
 from app.request_id import REQUEST_ID_HEADER
 from app.routes import analysis, documentation, operations, reports, viewer
 from app.security_headers import SecurityHeaders
-from app.service import VERSION, Service
+from app.service import Service
 from app.settings import Settings
+from app.version import VERSION
 from models.workflow import Workflow
 
 _DESCRIPTION = f"""Lung and disease masks, an overlay and a severity score from 0 to 6 for frontal chest radiographs,

@@ -7,6 +7,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from app.errors import Internal, InvalidParameter, MethodNotAllowed, NotFound, Problem
+from app.parameters import describe_faults
 from app.reports.schema import ProblemReport
 from app.request_id import request_id
 
@@ -47,8 +48,13 @@ async def _problem(request: Request, error: Problem) -> Response:
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
-    faults = [f"{'.'.join(str(step) for step in fault['loc'][1:])}: {fault['msg']}" for fault in error.errors()]
-    return problem_response(request, InvalidParameter("; ".join(faults)))
+    return problem_response(request, InvalidParameter(describe_faults(error.errors(), _known_parameters(request))))
+
+
+def _known_parameters(request: Request) -> list[str]:
+    """The names of the query parameters that the request's route takes."""
+    operations = request.app.openapi()["paths"][request.scope["route"].path]
+    return [parameter["name"] for parameter in operations[request.method.lower()]["parameters"]]
 
 
 async def _http(request: Request, error: HTTPException) -> Response:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -20,6 +19,7 @@ from app.intake import Limits
 from app.logs import SERVICE_LOGGER, log_event
 from app.metrics import Metrics
 from app.settings import Settings
+from app.version import BUILD, VERSION
 from models.cards import Role
 from models.checkpoints import CheckpointError
 from models.cpu import keep_freed_memory, limit_threads
@@ -29,7 +29,6 @@ from models.stage import Stage
 from models.weights import default_weights
 from models.workflow import Workflow
 
-VERSION = version("cxr-severity")
 MIN_SIDE = 64
 
 _Result = TypeVar("_Result")
@@ -78,7 +77,7 @@ class Service:
         """Starts loading in the background; the server answers health checks meanwhile."""
         limit_threads()
         keep_freed_memory()
-        log_event(SERVICE_LOGGER, "starting", settings=self.settings.public(), version=VERSION)
+        log_event(SERVICE_LOGGER, "starting", settings=self.settings.public(), version=VERSION, build=BUILD)
         self._starting = asyncio.get_running_loop().create_task(self._start())
         self._starting.add_done_callback(self._start_ended)
 

@@ -83,6 +83,10 @@ class Analysis:
         """uint8 [H, W], 0 outside the lungs, 1..6 the zones in the order of ``shares``."""
         return self.masks.zones
 
+    def affects(self, share: float) -> bool | None:
+        """Whether a zone of that share counts; None without a score, for which no zone counts."""
+        return None if self.score is None else share > self.threshold
+
     @property
     def by_zone(self) -> dict[str, float]:
         """The shares by the patient's side: ``right_upper`` is the patient's right lung."""

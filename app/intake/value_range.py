@@ -19,7 +19,7 @@ _MOST: Final = 0.025
 """Of the pixels, at either end, that can be left out: a label of 2 %, and what a sample of them errs."""
 _STRAY: Final = 0.0002
 """Of the pixels: so many may lie in a gap."""
-_SAMPLE, _LARGE_SAMPLE = 1 << 14, 1 << 19
+_SAMPLE, _LARGE_SAMPLE = 1 << 14, 1 << 18
 """Pixels. The small one, which suffices for most pictures, takes half a millisecond of a picture of any size."""
 _NEIGHBOURS: Final = ((-1, 0), (1, 0), (0, -1), (0, 1))
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from app.reports.words import summarise
 from models.analysis import Analysis
 from models.lungs import Box, lungs_box
 from models.pixels import Mask, Pixels
@@ -64,6 +65,8 @@ class _Zone:
 def draw_overlay(pixels: Pixels, analysis: Analysis, max_side: int = MAX_SIDE) -> Pixels:
     """The radiograph with what was found: what was not found is not drawn.
 
+    Without a score no disease and no share is drawn either, and a heading says why.
+
     Args:
         pixels: uint8 [H, W], the radiograph.
         analysis: of that radiograph; its masks are [H, W] too.
@@ -87,13 +90,18 @@ def draw_overlay(pixels: Pixels, analysis: Analysis, max_side: int = MAX_SIDE) -
     )
     zones = shrunk(analysis.zones, max_side, cv2.INTER_NEAREST)
     picture = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
-    _fill_disease(picture, gray, disease)
+    is_scored = analysis.score is not None
+    if is_scored:
+        _fill_disease(picture, gray, disease)
     box = lungs_box(lungs)
     if box is not None:
         labels = zones[box.slices]
         found = _found_zones(labels)
         _draw_lungs(picture, lungs[box.slices], labels, found, box)
-        _write_shares(picture, box, found, analysis)
+        if is_scored:
+            _write_shares(picture, box, found, analysis)
+    if not is_scored:
+        write_heading(picture, summarise(analysis))
     _write_caption(picture)
     return picture
 
@@ -213,7 +221,7 @@ def _write_shares(picture: Pixels, origin: Box, zones: dict[int, _Zone], analysi
             continue
         zone = zones[label]
         column, row = _roomiest(zone.member)
-        affected = share > analysis.threshold
+        affected = bool(analysis.affects(share))
         _write(
             picture,
             f"{share:.0%}",

@@ -13,6 +13,7 @@ from app.intake.dicom import read_header
 from app.reports import schema
 from app.reports.contours import contours
 from app.reports.overlay import MAX_SIDE, PictureFormat, draw_overlay, encode_mask, encode_picture, shrunk
+from app.version import BUILD, VERSION
 from models.analysis import Analysis
 from models.severity import ZONES
 from models.stage import Stage
@@ -41,9 +42,10 @@ def report_uncertainty(analysis: Analysis) -> schema.Uncertainty | None:
     return None if found is None else schema.Uncertainty(score_range=found.scores, coverage=found.coverage)
 
 
-def report_models(workflow: Workflow, service: str) -> schema.Models:
+def report_models(workflow: Workflow) -> schema.Models:
     """Which weights answered."""
-    return schema.Models(lungs=_report_model(workflow.lungs), disease=_report_model(workflow.disease), service=service)
+    lungs, disease = _report_model(workflow.lungs), _report_model(workflow.disease)
+    return schema.Models(lungs=lungs, disease=disease, service=VERSION, build=BUILD)
 
 
 def report_image(radiograph: Radiograph) -> schema.Image:
@@ -94,8 +96,7 @@ def _report_zone(analysis: Analysis, zone: schema.ZoneName, share: float) -> sch
     if analysis.spread is not None:
         least, most = analysis.spread.shares[ZONES.index(zone)]
         interval = round(least, _PLACES), round(most, _PLACES)
-    affected = share > analysis.threshold
-    return schema.Zone(zone=zone, share=round(share, _PLACES), affected=affected, interval=interval)
+    return schema.Zone(zone=zone, share=round(share, _PLACES), affected=analysis.affects(share), interval=interval)
 
 
 def _report_picture(picture: NDArray[np.uint8], format: PictureFormat) -> schema.Picture:
@@ -119,7 +120,14 @@ def _report_mask(mask: NDArray[np.bool_], with_contours: bool) -> schema.MaskPic
 def _report_model(stage: Stage) -> schema.Model:
     card = stage.card
     if card is None:
-        return schema.Model(name="unnamed", architecture=type(stage.network).__name__, encoder="", sha256=None)
+        architecture = type(stage.network).__name__
+        return schema.Model(
+            name="unnamed", architecture=architecture, encoder="", sha256=None, precision=stage.precision
+        )
     return schema.Model(
-        name=card.name, architecture=card.display_architecture, encoder=card.encoder, sha256=card.sha256
+        name=card.name,
+        architecture=card.display_architecture,
+        encoder=card.encoder,
+        sha256=card.sha256,
+        precision=stage.precision,
     )

@@ -4,6 +4,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.precision import Precision
+
 NOTICE: Final = "Research use only. Not a medical device."
 
 ZoneName = Literal["right_upper", "right_middle", "right_lower", "left_upper", "left_middle", "left_lower"]
@@ -20,7 +22,7 @@ class Zone(_Frozen):
 
     zone: ZoneName
     share: Share | None = Field(description="diseased share of the zone; null where its lung was not found")
-    affected: bool | None = Field(description="share strictly over the threshold")
+    affected: bool | None = Field(description="share strictly over the threshold; null without a score")
     interval: tuple[Share, Share] | None = Field(
         None, description="least and most that the share could be; only with uncertainty=true, as `uncertainty`"
     )
@@ -73,6 +75,7 @@ class Model(_Frozen):
     architecture: str
     encoder: str
     sha256: str | None = Field(description="of the weights file")
+    precision: Precision = Field(description="number format of most of its arithmetic")
 
 
 class Models(_Frozen):
@@ -81,6 +84,12 @@ class Models(_Frozen):
     lungs: Model
     disease: Model
     service: str = Field(description="the service's version")
+    build: str | None = Field(description="the commit that it was built from; null where that is not known")
+
+    @property
+    def version(self) -> str:
+        """Version and build in one word."""
+        return f"{self.service}+g{self.build}" if self.build else self.service
 
 
 class Timings(_Frozen):

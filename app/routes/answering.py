@@ -7,7 +7,7 @@ from math import isnan
 from typing import Any, Final, TypeAlias
 
 from fastapi import Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
@@ -20,7 +20,7 @@ from app.reports.answers import Finding
 from app.reports.overlay import PictureFormat
 from app.reports.report import report_models
 from app.request_id import request_id
-from app.service import VERSION, Service
+from app.service import Service
 from app.timing import Stopwatch
 from models.analysis import Analysis, Polarity, Question
 from models.pixels import Pixels
@@ -63,7 +63,9 @@ Check: TypeAlias = Callable[[Radiograph], None]
 
 
 class AnalysisQuery(BaseModel):
-    """The query parameters of every analysis."""
+    """The query parameters of every analysis; any other is refused."""
+
+    model_config = ConfigDict(extra="forbid")
 
     threshold: float | None = Field(
         None, ge=0, le=1, description="a zone counts when its diseased share is over it; empty: the card's"
@@ -139,7 +141,7 @@ async def _analyse_and_render(
         return radiograph.pixels, radiograph.flags
 
     def finish(analysis: Analysis) -> tuple[Finding, bytes]:
-        models = report_models(workflow, VERSION)
+        models = report_models(workflow)
         finding = Finding(request_id(request.scope), radiograph, analysis, models, overlay, clock)
         return finding, render(finding)
 

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from app.authentication import require_operations_key
 from app.errors import Internal, NotReady, Problem, Unauthorised
 from app.reports.schema import NOTICE, ProblemReport
-from app.service import VERSION, Service
+from app.service import Service
+from app.version import BUILD, VERSION
 from models.stage import Stage
 
 health = APIRouter(tags=["operations"])
@@ -37,6 +38,7 @@ class ModelsReport(BaseModel):
     """The pair of networks that answers."""
 
     service: str
+    build: str | None
     threshold: float
     crop: str
     two_lung_rule: str
@@ -86,6 +88,7 @@ async def models(request: Request) -> ModelsReport:
     workflow = service.workflow
     return ModelsReport(
         service=VERSION,
+        build=BUILD,
         threshold=workflow.threshold,
         crop=workflow.crop,
         two_lung_rule=workflow.two_lung_rule,

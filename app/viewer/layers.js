@@ -9,27 +9,29 @@ const RED = [255, 30, 30];
  */
 export async function decodeLayers(report) {
   const { masks, radiograph, image } = report;
+  const scored = report.quality.scorable;
   const gray = await bitmap(radiograph);
   const mask = await bitmap(masks.disease, { resizeWidth: gray.width, resizeHeight: gray.height });
   return {
     width: image.width,
     height: image.height,
     gray,
-    disease: tinted(mask, RED),
-    diseaseOutline: path(masks.disease.contours),
+    // What makes no score is not shown as a finding.
+    disease: scored ? tinted(mask, RED) : null,
+    diseaseOutline: path(scored ? masks.disease.contours : []),
     lungs: path(masks.lungs.contours),
     borders: path(borders(masks.zones), false),
     zones: report.zones
       .filter(({ zone }) => masks.zones[zone])
       .map(({ zone, share, affected }) => ({
         zone,
-        share,
-        affected: affected && report.quality.scorable,
+        share: scored ? share : null,
+        affected,
         path: path(masks.zones[zone]),
         place: roomiest(masks.zones[zone]),
       })),
     // Sides are only known where the picture is taken for a frontal chest radiograph.
-    sided: report.quality.scorable,
+    sided: scored,
   };
 }
 

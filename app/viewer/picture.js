@@ -57,7 +57,7 @@ export class Picture {
 
   #drawDisease(context, canvas) {
     const { disease, opacity } = this.#shown;
-    if (!disease) return;
+    if (!disease || !this.#layers.disease) return;
     context.globalAlpha = opacity;
     context.drawImage(this.#layers.disease, 0, 0, canvas.width, canvas.height);
     context.globalAlpha = 1;

@@ -76,9 +76,9 @@ function showFlags(codes) {
   );
 }
 
-function showZone({ zone, share, affected, interval }, { threshold, quality }) {
+function showZone({ zone, share, affected, interval }, { threshold }) {
   const cell = document.querySelector(`[data-zone="${zone}"]`);
-  cell.classList.toggle("affected", Boolean(affected) && quality.scorable);
+  cell.classList.toggle("affected", affected === true);
   if (share === null) {
     cell.replaceChildren(element("span", { class: "absent" }, "lung not found"));
     return;
@@ -89,7 +89,7 @@ function showZone({ zone, share, affected, interval }, { threshold, quality }) {
   const judged = affected ? "affected" : "not affected";
   cell.replaceChildren(
     element("span", { class: "share" }, percent(share)),
-    element("span", { class: "judged" }, quality.scorable ? judged : "not judged"),
+    element("span", { class: "judged" }, affected === null ? "not judged" : judged),
     ...(interval ? [element("span", { class: "interval" }, interval.map((end) => percent(end)).join(" to "))] : []),
     bar,
   );

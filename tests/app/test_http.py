@@ -18,6 +18,7 @@ from PIL import Image
 from app.errors import all_problems
 from app.reports.schema import ScoreReport, SegmentReport
 from models.phantom import draw_phantom, phantom_lungs
+from tests.app.intake.dicoms import dicom
 from tests.app.server import Server
 
 PHANTOM = Path(__file__).parents[2] / "docs" / "phantom.png"
@@ -25,10 +26,11 @@ ZONES = ["right_upper", "right_middle", "right_lower", "left_upper", "left_middl
 
 
 def assert_same_answer(answer: dict[str, object], shown: dict[str, object]) -> None:
-    """Equal but for what differs from request to request, and for the last digits of the arithmetic."""
+    """Equal but for what differs by request and build, and for the last digits of the arithmetic."""
     assert answer.keys() == shown.keys()
-    for name in answer.keys() - {"request_id", "timings_ms", "zones", "masks", "margin", "diseased_share"}:
+    for name in answer.keys() - {"request_id", "timings_ms", "models", "zones", "masks", "margin", "diseased_share"}:
         assert answer[name] == shown[name]
+    assert {**answer["models"], "build": None} == {**shown["models"], "build": None}
     for one, other in zip(answer["zones"], shown["zones"], strict=True):
         assert one == {**other, "share": pytest.approx(other["share"], abs=5e-3)}
     assert answer["diseased_share"] == pytest.approx(shown["diseased_share"], abs=5e-3)
@@ -152,6 +154,39 @@ def test_no_lungs_is_no_score(server: Server) -> None:
     assert not report.quality.scorable
     assert "lungs_not_found" in report.quality.flags
     assert all(zone.share is None and zone.affected is None for zone in report.zones)
+
+
+def test_what_makes_no_score_affects_no_zone(server: Server) -> None:
+    """Lungs are found, but the header calls it a lateral view."""
+    answer = server.client.post("/segment?uncertainty=true", content=dicom(draw_phantom(512), ViewPosition="LL"))
+    report = SegmentReport.model_validate(answer.json())
+    assert report.score is None and report.uncertainty.score_range is None
+    assert all(zone.share is not None for zone in report.zones)
+    assert [zone.affected for zone in report.zones] == [None] * 6
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ({"treshold": "0.9"}, "treshold: no such parameter; perhaps threshold is meant"),
+        ({"Overlay": "false"}, "Overlay: no such parameter; perhaps overlay is meant"),
+        (
+            {"x" * 50: ""},
+            "x" * 40 + ": no such parameter; there are threshold, polarity, overlay, overlay_format, uncertainty",
+        ),
+        ({"threshold": "half"}, "threshold: expected a number"),
+        ({"threshold": "nan"}, "threshold: expected 0 or more"),
+        ({"threshold": "-0.1"}, "threshold: expected 0 or more"),
+        ({"threshold": "1.5"}, "threshold: expected 1 or less"),
+        ({"overlay": "maybe"}, "overlay: expected true or false"),
+        ({"overlay_format": "gif"}, "overlay_format: expected jpeg, png or webp"),
+        ({"contours": "true"}, "contours: no such parameter; there are threshold, polarity"),
+        ({"overlay": "x", "threshold": "2"}, "threshold: expected 1 or less; overlay: expected true or false"),
+    ],
+)
+def test_a_wrong_parameter_is_named_with_what_is_right(server: Server, query: dict[str, str], detail: str) -> None:
+    problem = assert_problem(server.client.post("/score", params=query, content=b"x"), 400, "invalid_parameter")
+    assert problem["detail"].startswith(detail)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from app.reports.dicom.secondary_capture import write_capture
 from app.reports.dicom.segmentation import write_segmentation
 from app.reports.dicom.structured_report import write_report
 from app.reports.overlay import draw_overlay, write_heading
+from app.reports.words import summarise
 from tests.app.reports.dicom.cases import analysis, case_of, full_source, masks
 
 HEIGHT, WIDTH = 2500, 2048
@@ -29,7 +30,7 @@ def writers() -> dict[str, Callable[[], bytes]]:
     def capture() -> bytes:
         case = case_of(source, found)
         overlay = draw_overlay(pixels, found)
-        write_heading(overlay, case.summary)
+        write_heading(overlay, summarise(case.analysis))
         return write_capture(case, np.asarray(cv2.cvtColor(overlay, cv2.COLOR_BGR2RGB), dtype=np.uint8))
 
     return {

@@ -1,7 +1,5 @@
 """A finding as the body of an ``application/dicom`` answer; host work of one request, for the pool."""
 
-from dataclasses import replace
-from math import nan
 from typing import Final
 
 import cv2
@@ -17,8 +15,8 @@ from app.reports.dicom.secondary_capture import write_capture
 from app.reports.dicom.segmentation import write_segmentation
 from app.reports.dicom.structured_report import write_report
 from app.reports.overlay import draw_overlay, write_heading
-from models.analysis import Analysis, Polarity
-from models.severity import ZONES
+from app.reports.words import refusals, summarise
+from models.analysis import Polarity
 
 DICOM: Final = "application/dicom"
 
@@ -48,19 +46,17 @@ def capture_dicom(finding: Finding, polarity: Polarity) -> bytes:
     """The overlay as a DICOM Secondary Capture."""
     with finding.clock.measure("render"):
         case = _case(finding, polarity)
-        overlay = draw_overlay(finding.radiograph.pixels, _without_refused_figures(finding.analysis))
-        write_heading(overlay, case.summary)
+        overlay = draw_overlay(finding.radiograph.pixels, finding.analysis)
+        # Without a score it has one already.
+        if finding.analysis.score is not None:
+            write_heading(overlay, summarise(finding.analysis))
         return write_capture(case, np.asarray(cv2.cvtColor(overlay, cv2.COLOR_BGR2RGB), dtype=np.uint8))
-
-
-def _without_refused_figures(analysis: Analysis) -> Analysis:
-    """Shares that make no score are not for the record, as in the report."""
-    return analysis if analysis.score is not None else replace(analysis, shares=(nan,) * len(ZONES))
 
 
 def _case(finding: Finding, polarity: Polarity) -> Case:
     radiograph = finding.radiograph
-    return Case(_header(radiograph), finding.analysis, Identity(radiograph.sha256, finding.models, polarity))
+    identity = Identity(radiograph.sha256, finding.models, polarity, refusals(finding.analysis))
+    return Case(_header(radiograph), finding.analysis, identity)
 
 
 def _header(radiograph: Radiograph) -> Header:

@@ -7,6 +7,8 @@ from highdicom.sr import CodedConcept
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+from app.reports.words import readable
+
 SCHEME: Final = "99CXR"
 """Designators of private schemes begin with 99 (DICOM PS3.16, section 8.2)."""
 
@@ -52,11 +54,6 @@ DOUBT: Final = _private("quality_flag", "What speaks against trusting the score"
 def flag_code(flag: str) -> CodedConcept:
     """A code of ``models.quality`` as a concept; long ones have a Long Code Value (DICOM PS3.3, section 8.1)."""
     return CodedConcept(flag, SCHEME, readable(flag))
-
-
-def readable(flag: str) -> str:
-    """``lungs_not_found`` as ``Lungs not found``."""
-    return flag.replace("_", " ").capitalize()
 
 
 def scheme_identification() -> CodingSchemeIdentificationItem:

@@ -30,13 +30,15 @@ class Identity:
 
     Attributes:
         upload: SHA-256 of the uploaded bytes.
-        models: the weights and the service's version.
+        models: the weights and the service's build.
         polarity: how an inverted picture was treated.
+        refusals: the flags for which there is no score: settings decide some of them.
     """
 
     upload: str
     models: Models
     polarity: str
+    refusals: tuple[str, ...]
 
     def uid(self, kind: Kind, level: str, threshold: float | None = None) -> str:
         """A UID under 2.25, derived from a name-based UUID (DICOM PS3.5, section B.2; RFC 9562, section 5.5).
@@ -45,7 +47,7 @@ class Identity:
             level: what of the object it names (series, instance, …).
             threshold: only for what depends on it. Masks do not: reports by any threshold refer to one segmentation.
         """
-        return self._derived(kind, level, self.upload, self.polarity, repr(threshold))
+        return self._derived(kind, level, self.upload, self.polarity, repr(threshold), *self.refusals)
 
     @property
     def device_uid(self) -> str:
@@ -55,8 +57,7 @@ class Identity:
     @property
     def serial_number(self) -> str:
         """One for each pair of weights; equipment modules want a serial number."""
-        weights = (self.models.lungs.model_dump_json(), self.models.disease.model_dump_json())
-        return uuid5(_NAMESPACE, "\n".join(weights)).hex[:16]
+        return uuid5(_NAMESPACE, "\n".join(self._networks)).hex[:16]
 
     @property
     def equipment(self) -> Equipment:
@@ -65,11 +66,18 @@ class Identity:
             "manufacturer": PRODUCT,
             "manufacturer_model_name": PRODUCT,
             "device_serial_number": self.serial_number,
-            "software_versions": self.models.service,
+            "software_versions": self.models.version,
         }
 
+    @property
+    def _networks(self) -> tuple[str, ...]:
+        """What decides their answers: not what their cards call them."""
+        return tuple(
+            f"{model.sha256 or model.name} {model.precision}" for model in (self.models.lungs, self.models.disease)
+        )
+
     def _derived(self, *names: str) -> str:
-        name = "\n".join((*names, self.models.model_dump_json()))
+        name = "\n".join((*names, *self._networks, self.models.version))
         return f"2.25.{uuid5(_NAMESPACE, name).int}"
 
 

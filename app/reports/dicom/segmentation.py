@@ -19,6 +19,7 @@ from app.reports.dicom.case import Case
 from app.reports.dicom.encoding import encode
 from app.reports.dicom.identity import PRODUCT, weights_parameters
 from app.reports.schema import NOTICE
+from app.reports.words import readable
 from models.analysis import Analysis
 from models.severity import ZONES
 
@@ -53,7 +54,7 @@ _SEGMENTS: Final[dict[str, _Segment]] = {
     "disease": _Segment("Opacity", coding.ABNORMALITY, coding.OPACITY, None, (255, 30, 30), "disease"),
     **{
         zone: _Segment(
-            coding.readable(f"{zone}_zone"), coding.ANATOMY, structure, side, _ZONE_COLOURS[zone.split("_")[1]], "lungs"
+            readable(f"{zone}_zone"), coding.ANATOMY, structure, side, _ZONE_COLOURS[zone.split("_")[1]], "lungs"
         )
         for zone, (structure, side) in coding.ZONES.items()
     },
@@ -115,7 +116,8 @@ def _segment_pixels(analysis: Analysis) -> NDArray[np.uint8]:
     for side in ("right", "left"):
         upper, middle, lower = (by_name[zone] for zone in coding.ZONES if zone.startswith(side))
         np.bitwise_or(np.bitwise_or(upper, middle), lower, out=by_name[f"{side}_lung"])
-    by_name["disease"][:] = analysis.disease
+    # What makes no score is not for the record.
+    by_name["disease"][:] = analysis.disease if analysis.score is not None else 0
     return pixels
 
 
@@ -154,7 +156,7 @@ def _identify_algorithm(case: Case, stage: Stage) -> AlgorithmIdentificationSequ
     return AlgorithmIdentificationSequence(
         name=f"{PRODUCT} {stage}",
         family=coding.ARTIFICIAL_INTELLIGENCE,
-        version=case.models.service,
+        version=case.models.version,
         source=PRODUCT,
         parameters=weights_parameters(model),
     )

@@ -34,6 +34,7 @@ from app.reports.dicom.encoding import encode
 from app.reports.dicom.identity import PRODUCT, weights_parameters
 from app.reports.dicom.segmentation import segment_number
 from app.reports.schema import NOTICE
+from app.reports.words import readable, refusals, summarise
 
 SERIES_NUMBER: Final = 9002
 _PLACES: Final = 4
@@ -87,7 +88,7 @@ def _observer(case: Case) -> ObserverContext:
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
             uid=identity.device_uid,
-            name=f"{PRODUCT} {case.models.service}",
+            name=f"{PRODUCT} {case.models.version}",
             manufacturer_name=PRODUCT,
             model_name=PRODUCT,
             serial_number=identity.serial_number,
@@ -131,7 +132,7 @@ def _whole_group(case: Case) -> MeasurementsAndQualitativeEvaluations:
         ],
         source_images=[SourceImageForMeasurementGroup(image.SOPClassUID, image.SOPInstanceUID)],
     )
-    group[0].ContentSequence.extend(_comment(text) for text in (case.summary, NOTICE))
+    group[0].ContentSequence.extend(_comment(text) for text in (summarise(case.analysis), NOTICE))
     return group
 
 
@@ -154,7 +155,7 @@ def _percentage(name: Code, share: float) -> Measurement:
 
 
 def _flag_name(flag: str, case: Case) -> Code:
-    return coding.REFUSAL if flag in case.refusals else coding.DOUBT
+    return coding.REFUSAL if flag in refusals(case.analysis) else coding.DOUBT
 
 
 def _comment(text: str) -> TextContentItem:
@@ -163,15 +164,16 @@ def _comment(text: str) -> TextContentItem:
 
 def _zone_group(case: Case, zone: str, share: float) -> PlanarROIMeasurementsAndQualitativeEvaluations:
     structure, side = coding.ZONES[zone]
-    affected = share > case.analysis.threshold
     return PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=_track(case, zone),
         referenced_segment=_segment_reference(case, zone),
         finding_sites=[FindingSite(structure, laterality=side)],
         # Its parameters stand in the first group: with them in each, a report takes half as long again.
-        algorithm_id=AlgorithmIdentification(PRODUCT, case.models.service),
+        algorithm_id=AlgorithmIdentification(PRODUCT, case.models.version),
         measurements=[_percentage(coding.ZONE_SHARE, share)],
-        qualitative_evaluations=[QualitativeEvaluation(coding.AFFECTED, coding.YES if affected else coding.NO)],
+        qualitative_evaluations=[
+            QualitativeEvaluation(coding.AFFECTED, coding.YES if case.analysis.affects(share) else coding.NO)
+        ],
     )
 
 
@@ -191,9 +193,7 @@ def _segment_reference(case: Case, segment: str) -> ReferencedSegmentationFrame:
 
 
 def _track(case: Case, what: str) -> TrackingIdentifier:
-    return TrackingIdentifier(
-        uid=case.identity.uid("report", what, case.analysis.threshold), identifier=coding.readable(what)
-    )
+    return TrackingIdentifier(uid=case.identity.uid("report", what, case.analysis.threshold), identifier=readable(what))
 
 
 def _identify_algorithm(case: Case) -> AlgorithmIdentification:
@@ -206,7 +206,7 @@ def _identify_algorithm(case: Case) -> AlgorithmIdentification:
     ]
     return AlgorithmIdentification(
         name=PRODUCT,
-        version=case.models.service,
+        version=case.models.version,
         parameters=[*parameters, f"threshold={case.analysis.threshold:g}"],
         manufacturer=PRODUCT,
     )

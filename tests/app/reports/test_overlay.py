@@ -1,6 +1,6 @@
 """The overlay picture and the encoders."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from math import nan
 from typing import get_args
@@ -43,8 +43,9 @@ def analysis_of(
     shares: tuple[float, ...] = (nan,) * 6,
     lungs: np.ndarray | None = None,
 ) -> Analysis:
+    """Scored, whatever the shares."""
     return Analysis(
-        score=None,
+        score=3,
         shares=shares,
         threshold=0.31,
         margin=None,
@@ -247,6 +248,21 @@ def test_draws_whatever_the_masks_are(zones: np.ndarray, shrink: bool) -> None:
     picture = draw_overlay(pixels, analysis_of(zones, zones % 2 > 0, KNOWN), max_side=12 if shrink else 2048)
     assert max(picture.shape[:2]) == min(max(zones.shape), 12 if shrink else 2048)
     assert (pixels == 100).all()
+
+
+def test_without_a_score_no_finding_is_drawn_and_a_heading_says_why() -> None:
+    zones = zone_labels()
+    pixels = np.full((SIDE, SIDE), 100, np.uint8)
+    found = analysis_of(zones, zones % 2 > 0, KNOWN)
+    refused = replace(found, score=None, flags=("not_frontal",))
+    scored, unscored = draw_overlay(pixels, found), draw_overlay(pixels, refused)
+    inside = (slice(CUTS[0] + 10, CUTS[1] - 10), slice(LEFT.start + 10, LEFT.stop - 10))
+    assert (scored[inside] != 100).any()
+    assert (unscored[inside] == 100).all()
+    assert (scored[:20] == 100).all()
+    assert (unscored[:20] != 100).any(), "the heading"
+    # The lungs stay: they show why there is no score.
+    assert (unscored == CYAN).all(axis=2).any()
 
 
 def test_refuses_another_radiograph_s_analysis() -> None:

@@ -27,6 +27,7 @@ from app.reports.dicom.secondary_capture import write_capture
 from app.reports.dicom.segmentation import write_segmentation
 from app.reports.dicom.structured_report import write_report
 from app.reports.schema import Model, Models
+from app.reports.words import refusals
 from models.analysis import Analysis
 
 HEIGHT, WIDTH = 250, 203
@@ -43,9 +44,12 @@ SOURCES = {
 SHARES = (0.5, 0.1, 0.31, 0.0, 0.9, 0.2)
 """In the reference's order: the patient's right lung from below, then the left one."""
 MODELS = Models(
-    lungs=Model(name="lungs of a test", architecture="FPN", encoder="resnet18", sha256="1" * 64),
-    disease=Model(name="disease of a test", architecture="MA-Net", encoder="resnet18", sha256="2" * 64),
+    lungs=Model(name="lungs of a test", architecture="FPN", encoder="resnet18", sha256="1" * 64, precision="float32"),
+    disease=Model(
+        name="disease of a test", architecture="MA-Net", encoder="resnet18", sha256="2" * 64, precision="float32"
+    ),
     service="0.0.1",
+    build="0123456789ab",
 )
 DIGEST = "a" * 64
 
@@ -146,7 +150,7 @@ def refused(*flags: str) -> Analysis:
 def case_of(source: Dataset, found: Analysis | None = None, models: Models = MODELS, digest: str = DIGEST) -> Case:
     found = found or analysis()
     height, width = found.zones.shape
-    return Case(read_header(source, height, width), found, Identity(digest, models, "as_is"))
+    return Case(read_header(source, height, width), found, Identity(digest, models, "as_is", refusals(found)))
 
 
 def write_capture_of(case: Case) -> bytes:

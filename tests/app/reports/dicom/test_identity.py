@@ -1,22 +1,28 @@
 """UIDs: the same for the same input and models, others for others."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from app.reports.dicom.identity import Identity, long_string
+from app.reports.schema import Models
 from tests.app.reports.dicom.cases import DIGEST, MODELS, WRITERS, analysis, case_of, full_source
 
-IDENTITY = Identity(DIGEST, MODELS, "as_is")
+
+def with_networks(**changes: str) -> Models:
+    return MODELS.model_copy(update={"disease": MODELS.disease.model_copy(update=changes)})
+
+
+IDENTITY = Identity(DIGEST, MODELS, "as_is", ())
 OTHERS = [
-    Identity("b" * 64, MODELS, "as_is"),
-    Identity(DIGEST, MODELS, "auto"),
-    Identity(DIGEST, MODELS.model_copy(update={"service": "0.0.2"}), "as_is"),
-    Identity(
-        DIGEST,
-        MODELS.model_copy(update={"disease": MODELS.disease.model_copy(update={"sha256": "3" * 64})}),
-        "as_is",
-    ),
+    replace(IDENTITY, upload="b" * 64),
+    replace(IDENTITY, polarity="auto"),
+    replace(IDENTITY, refusals=("not_chest",)),
+    replace(IDENTITY, models=MODELS.model_copy(update={"service": "0.0.2"})),
+    replace(IDENTITY, models=MODELS.model_copy(update={"build": "ba9876543210"})),
+    replace(IDENTITY, models=with_networks(sha256="3" * 64)),
+    replace(IDENTITY, models=with_networks(precision="bfloat16")),
 ]
 
 
@@ -28,13 +34,20 @@ def test_a_uid_is_one_of_a_uuid() -> None:
 
 
 def test_stable() -> None:
-    assert IDENTITY.uid("capture", "instance", 0.3) == Identity(DIGEST, MODELS, "as_is").uid("capture", "instance", 0.3)
-    assert IDENTITY.uid("segmentation", "instance") == "2.25.23428069654427487067920034045510151625"
+    again = Identity(DIGEST, MODELS.model_copy(deep=True), "as_is", ())
+    assert IDENTITY.uid("capture", "instance", 0.3) == again.uid("capture", "instance", 0.3)
+    assert IDENTITY.uid("segmentation", "instance") == "2.25.167747816612340022292043522830529839875"
 
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_another_input_or_model_has_another_uid(other: Identity) -> None:
     assert other.uid("report", "instance", 0.31) != IDENTITY.uid("report", "instance", 0.31)
+
+
+def test_what_weights_are_called_does_not_matter() -> None:
+    renamed = replace(IDENTITY, models=with_networks(name="the same under another name"))
+    assert renamed.uid("report", "instance", 0.31) == IDENTITY.uid("report", "instance", 0.31)
+    assert renamed.equipment == IDENTITY.equipment
 
 
 def test_kinds_levels_and_thresholds_are_told_apart() -> None:

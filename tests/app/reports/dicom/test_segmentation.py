@@ -12,7 +12,17 @@ from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage
 
 from app.reports.dicom.segmentation import SEGMENTS, segment_number, write_segmentation
 from models.severity import ZONES
-from tests.app.reports.dicom.cases import HEIGHT, SOURCES, WIDTH, analysis, bare_source, case_of, full_source, refused
+from tests.app.reports.dicom.cases import (
+    HEIGHT,
+    MODELS,
+    SOURCES,
+    WIDTH,
+    analysis,
+    bare_source,
+    case_of,
+    full_source,
+    refused,
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +80,7 @@ def test_which_networks_found_them(read: highdicom.seg.Segmentation) -> None:
         description = read.get_segment_description(segment_number(segment))
         assert description.algorithm_type.value == "AUTOMATIC"
         assert f"sha256={digest}" in description.algorithm_identification[0].AlgorithmParameters
-        assert description.algorithm_identification.version == "0.0.1"
+        assert description.algorithm_identification.version == MODELS.version
 
 
 def test_refers_to_its_source(read: highdicom.seg.Segmentation) -> None:
@@ -94,6 +104,14 @@ def test_no_geometry_is_invented(source: str, header: Callable[..., Dataset]) ->
     kinds = {element.value for element in written.iterall() if element.keyword == "ReferencedSOPClassUID"}
     assert kinds == {SOURCES[source]}
     assert list(written.PatientOrientation or []) == list(header(source).get("PatientOrientation", []))
+
+
+def test_disease_that_makes_no_score_is_not_for_the_record() -> None:
+    unscored = analysis(score=None, margin=None, flags=("not_chest",))
+    written = highdicom.seg.segread(BytesIO(write_segmentation(case_of(full_source(), unscored))))
+    by_name = dict(zip(SEGMENTS, written.pixel_array, strict=True))
+    assert not by_name["disease"].any()
+    assert by_name["right_lung"].any()
 
 
 def test_nothing_found_is_nine_empty_segments() -> None:

@@ -149,7 +149,7 @@ def test_long_flags_are_whole() -> None:
 def test_who_says_so(report: highdicom.sr.Comprehensive3DSR) -> None:
     (observer,) = report.content.get_observer_contexts()
     assert observer.observer_type == codes.DCM.Device
-    assert observer.observer_identifying_attributes.name == "cxr-severity 0.0.1"
+    assert observer.observer_identifying_attributes.name == "cxr-severity 0.0.1+g0123456789ab"
     texts = [item.TextValue for item in imaging_measurements(report)[0].ContentSequence if item.ValueType == "TEXT"]
     assert f"lungs sha256={'1' * 64}" in texts
     assert f"disease sha256={'2' * 64}" in texts
