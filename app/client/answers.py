@@ -80,6 +80,11 @@ def refused_row(answer: httpx.Response, sha256: str) -> dict[str, str]:
     }
 
 
+def unsent_row(code: str, detail: str) -> dict[str, str]:
+    """The cells of a file that was not sent, and so has no status."""
+    return {"scorable": _text(False), "error": code, "detail": detail}
+
+
 def problem_of(answer: httpx.Response) -> Mapping[str, Any]:
     """RFC 9457 problem details; empty where the answer carries none, as a proxy's own."""
     if answer.headers.get("content-type", "").partition(";")[0].strip().lower() != PROBLEM:

@@ -16,7 +16,7 @@ from app.client.sending import Question, Sender, Stopped
 from app.client.table import Table, TableError
 from app.client.tally import Tally
 
-ANSWERED, INCOMPLETE, USELESS, INTERRUPTED = 0, 1, 2, 130
+SCORED, UNSCORED, USELESS, INTERRUPTED = 0, 1, 2, 130
 NOTICE = "Research use only. Not a medical device."
 NOTE_CHARACTERS = 60
 
@@ -64,8 +64,7 @@ def score(
 ) -> None:
     """Scores every radiograph in a folder. Research use only. Not a medical device.
 
-    Exit status: 0 when each radiograph has its answer in the table, 1 when some have none, 2 when asking was of no use,
-    130 when interrupted.
+    Exit status: 0 when every file has a score, 1 when some have none, 2 when asking was of no use, 130 when interrupted.
     """
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     if folder.resolve() in {place.resolve() for place in (masks, overlays) if place}:
@@ -103,7 +102,7 @@ class _Command:
         for error in unread:
             folder = Path(error.filename).relative_to(self._folder.path).as_posix()
             self._tally.add(Outcome(folder, "unanswered", reason=error.strerror or type(error).__name__))
-        rest = [name for name in names if (self._dataset, name) not in self._table.failed]
+        rest = [name for name in names if (self._dataset, name) not in self._table.scored]
         before = len(names) - len(rest)
         try:
             with self._progress() as progress:
@@ -118,8 +117,9 @@ class _Command:
                     progress.update(bar, advance=1, note="")
         finally:
             self._say(before)
-        failed = any(self._table.failed.get((self._dataset, name), False) for name in names)
-        return INCOMPLETE if self._tally.kinds["unanswered"] or failed else ANSWERED
+        # A folder that could not be read has no names.
+        all_scored = not unread and all(self._table.scored.get((self._dataset, name), False) for name in names)
+        return SCORED if all_scored else UNSCORED
 
     def _keep(self, outcome: Outcome) -> None:
         self._tally.add(outcome)

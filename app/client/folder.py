@@ -45,17 +45,35 @@ def list_files(
     return sorted(found)
 
 
-def read_radiograph(path: Path) -> bytes | None:
-    """The file's bytes; None where its first ones are of no kind that the service reads.
+class NotSent(Exception):
+    """A file that is not worth sending.
+
+    Attributes:
+        code: that of the problem which the service would answer.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+def read_radiograph(path: Path) -> bytes:
+    """The file's bytes.
 
     Raises:
+        NotSent: it is empty, or its first bytes are of no kind that the service reads.
         OSError: it cannot be read.
     """
     if not path.is_file():
-        return None  # a pipe would be waited for, a socket or device is no picture
+        # A pipe would be waited for, a socket or device is no picture.
+        raise NotSent("unsupported_format", "not sent: no regular file")
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
-        return head + file.read() if is_radiograph(head) else None
+        if not head:
+            raise NotSent("empty_file", "not sent: the file is empty")
+        if not is_radiograph(head):
+            raise NotSent("unsupported_format", "not sent: by its first bytes neither picture nor DICOM")
+        return head + file.read()
 
 
 def is_radiograph(head: bytes) -> bool:

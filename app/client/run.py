@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 import httpx
 
-from app.client.answers import pictures_of, refused_row, report_of, scored_row
-from app.client.folder import read_radiograph
+from app.client.answers import pictures_of, refused_row, report_of, scored_row, unsent_row
+from app.client.folder import NotSent, read_radiograph
 from app.client.sending import Sender, Unanswered
 
-Kind = Literal["scored", "unscorable", "refused", "skipped", "unanswered"]
+Kind = Literal["scored", "unscorable", "refused", "not sent", "unanswered"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Outcome:
     Attributes:
         name: relative to the folder.
         row: cells of the table, but for the names; None where there was no answer.
-        reason: why there was none, or why it was refused.
+        reason: why there was none, or no score.
     """
 
     name: str
@@ -94,10 +94,10 @@ class Run:
     def _handle(self, name: str) -> Outcome:
         try:
             radiograph = read_radiograph(self._folder.path / name)
+        except NotSent as error:
+            return Outcome(name, "not sent", unsent_row(error.code, str(error)), f"{error.code}: {error}")
         except OSError as error:
             return Outcome(name, "unanswered", reason=error.strerror or type(error).__name__)
-        if radiograph is None:
-            return Outcome(name, "skipped")
         try:
             answer = self._sender.ask(radiograph)
         except Unanswered as error:
@@ -113,7 +113,7 @@ class Run:
         row = scored_row(report, sha256) | status
         # Before the row is written: a file that has a row is not asked about again.
         self._keep_pictures(name, report)
-        return Outcome(name, "scored" if row["score"] else "unscorable", row)
+        return Outcome(name, "scored", row) if row["score"] else Outcome(name, "unscorable", row, row["flags"])
 
     def _keep_pictures(self, name: str, report: dict[str, Any]) -> None:
         """Writes ``chest.dcm.lungs.png`` and so on, each whole or not at all."""

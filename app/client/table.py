@@ -1,4 +1,4 @@
-"""The table of results: one row an answered file, kept whole through any interruption."""
+"""The table of results: one row a file, kept whole through any interruption."""
 
 import csv
 import io
@@ -34,7 +34,6 @@ COLUMNS: Final = (
     "service",
     "request_id",
 )
-FIRST_SERVER_FAULT: Final = 500
 Row = Mapping[str, str]
 _QUOTE_OR_END: Final = re.compile(rb'["\n]')
 
@@ -50,7 +49,7 @@ class Table:
     is taken away when the file is next opened.
 
     Attributes:
-        failed: by (dataset, filename), every file that has a row: whether that row is of a fault of the service's.
+        scored: by (dataset, filename), every file that has a row: whether that row has a score.
         models: the pairs of networks and thresholds that the scores are of.
     """
 
@@ -62,7 +61,7 @@ class Table:
             OSError: it cannot be opened.
         """
         self.path = path
-        self.failed: dict[tuple[str, str], bool] = {}
+        self.scored: dict[tuple[str, str], bool] = {}
         self.models: set[tuple[str, str, str]] = set()
         with ExitStack() as opened:
             self._file: BinaryIO = opened.enter_context(path.open("a+b"))
@@ -105,10 +104,9 @@ class Table:
         self._file.flush()
 
     def _remember(self, row: Row) -> None:
-        status = row.get("status") or "0"
-        failed = status.isdigit() and int(status) >= FIRST_SERVER_FAULT
-        self.failed[row.get("dataset", ""), row.get("filename", "")] = failed
-        if row.get("score"):
+        scored = bool(row.get("score"))
+        self.scored[row.get("dataset", ""), row.get("filename", "")] = scored
+        if scored:
             self.models.add((row["lungs_sha256"], row["disease_sha256"], row["threshold"]))
 
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Final
 
 from app.client.run import Outcome
@@ -18,24 +17,21 @@ class Tally:
 
     def __init__(self) -> None:
         self.kinds: Counter[str] = Counter()
-        self._endings: Counter[str] = Counter()
         self._told: list[str] = []
 
     def add(self, outcome: Outcome) -> None:
         """Counts one file."""
         self.kinds[outcome.kind] += 1
-        if outcome.kind == "skipped":
-            self._endings[PurePosixPath(outcome.name).suffix.lower() or "without ending"] += 1
-        elif outcome.reason:
+        if outcome.reason:
             # A name may hold anything, codes that steer a terminal too.
             name = outcome.name if outcome.name.isprintable() else ascii(outcome.name)
             self._told.append(f"{outcome.kind}: {name}: {outcome.reason}")
 
     def troubles(self) -> Iterator[str]:
-        """A line each for what was refused or not answered."""
+        """A line each for what got no score."""
         yield from self._told[:SHOWN]
         if len(self._told) > SHOWN:
-            yield f"and {len(self._told) - SHOWN} more"
+            yield f"and {len(self._told) - SHOWN} more without a score: see the table"
 
     def summary(self, before: int) -> Iterator[str]:
         """Counts.
@@ -45,6 +41,3 @@ class Tally:
         """
         counts = [f"{count} {kind}" for kind, count in sorted(self.kinds.items())]
         yield f"{', '.join(counts) or 'nothing to send'}; {before} answered before"
-        if self._endings:
-            skipped = ", ".join(f"{count} {ending}" for ending, count in self._endings.most_common())
-            yield f"skipped, as no picture or DICOM by their content: {skipped}"

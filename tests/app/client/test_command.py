@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ def radiographs(folder: Path, phantom: bytes) -> None:
     (folder / "no lungs.png").write_bytes(empty.tobytes())
     (folder / "cut off.png").write_bytes(phantom[:2000])
     (folder / "notes.png").write_text("no picture")
+    (folder / "nothing.dcm").touch()
     dicom(draw_phantom(400)).save_as(folder / "IM000001", enforce_file_format=True)
     whole = (folder / "IM000001").read_bytes()
     (folder / "IM000002").write_bytes(whole[132:])  # without preamble
@@ -38,11 +40,21 @@ def test_a_folder_with_masks_and_overlays(server: Server, phantom_png: bytes, tm
     radiographs(folder, phantom_png)
     options = ("--masks", str(masks), "--overlays", str(overlays), "--dataset", "phantoms")
     result = score(folder, table, server.url, *options)
-    assert result.exit_code == 0, result.stderr
+    assert result.exit_code == 1, result.stderr
     found = {row["filename"]: row for row in rows(table)}
-    assert found.keys() == {"CT 1/deep/phantom", "small.jpg", "no lungs.png", "cut off.png", "IM000001", "IM000002"}
+    sent = {"CT 1/deep/phantom", "small.jpg", "no lungs.png", "cut off.png", "IM000001", "IM000002"}
+    assert found.keys() == sent | {"notes.png", "nothing.dcm"}
     assert {row["dataset"] for row in found.values()} == {"phantoms"}
-    assert "skipped, as no picture or DICOM by their content: 1 .png" in result.stderr
+    for name, kind, code in (
+        ("cut off.png", "refused", "unreadable_image"),
+        ("no lungs.png", "unscorable", "lungs_not_found"),
+        ("notes.png", "not sent", "unsupported_format"),
+        ("nothing.dcm", "not sent", "empty_file"),
+    ):
+        assert re.search(f"{kind}: {name}: .*{code}", result.stderr)
+    assert "2 not sent, 1 refused, 4 scored, 1 unscorable; 0 answered before" in result.stderr
+    for name, code in (("notes.png", "unsupported_format"), ("nothing.dcm", "empty_file")):
+        assert (found[name]["score"], found[name]["status"], found[name]["error"]) == ("", "", code)
     assert "Research use only. Not a medical device." in result.stderr
 
     said = server.client.post("/segment", content=phantom_png).json()
@@ -73,9 +85,9 @@ def test_a_folder_with_masks_and_overlays(server: Server, phantom_png: bytes, tm
     assert not list(tmp_path.rglob("*.part"))
 
     again = score(folder, table, server.url, *options)
-    assert again.exit_code == 0
-    assert "1 skipped; 6 answered before" in again.stderr  # the masks among the radiographs are not looked at
-    assert len(rows(table)) == 6
+    assert again.exit_code == 1
+    assert "nothing to send; 8 answered before" in again.stderr  # the masks among the radiographs are not looked at
+    assert len(rows(table)) == 8
 
 
 def test_it_starts_without_the_networks_libraries_and_the_service() -> None:

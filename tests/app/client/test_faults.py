@@ -82,7 +82,8 @@ def test_a_refused_file_is_a_row_with_the_code_and_no_score(
     names = pictures(tmp_path / "in", 2)
     faulty.always = {sha256_of(tmp_path / "in" / names[0]): fault}
     result = score(tmp_path / "in", tmp_path / "t.csv", faulty.url, "--concurrency", "1")
-    assert result.exit_code == 0, result.stderr
+    assert result.exit_code == 1
+    assert f"refused: {names[0]}: {code}" in result.stderr
     refused, scored = rows(tmp_path / "t.csv")
     assert (refused["error"], refused["status"], refused["score"]) == (code, str(fault.status), "")
     assert refused["sha256"] == sha256_of(tmp_path / "in" / names[0])
@@ -143,7 +144,7 @@ def test_a_page_in_place_of_an_answer_is_no_score(faulty: Faulty, tmp_path: Path
 def test_without_a_score_there_are_no_shares_either(faulty: Faulty, tmp_path: Path) -> None:
     pictures(tmp_path / "in", 1)
     faulty.edits = {"score": None, "margin": None, "quality": {"scorable": False, "flags": ["not_chest", "rotated"]}}
-    assert score(tmp_path / "in", tmp_path / "t.csv", faulty.url).exit_code == 0
+    assert score(tmp_path / "in", tmp_path / "t.csv", faulty.url).exit_code == 1
     (row,) = rows(tmp_path / "t.csv")
     assert (row["score"], row["margin"], row["scorable"], row["flags"]) == ("", "", "false", "not_chest;rotated")
     assert [row[f"lung_segment_{number}"] for number in range(1, 7)] == [""] * 6

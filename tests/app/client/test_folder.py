@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.client.folder import is_radiograph, list_files, read_radiograph
+from app.client.folder import NotSent, is_radiograph, list_files, read_radiograph
 from app.errors import UnsupportedFormat
 from app.intake import sniff
 
@@ -72,14 +72,24 @@ def test_what_the_service_takes_for_dicom_is_sent(tag: bytes, element: bytes, va
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"BMW 320", b"DICM", b"patient,score\n", b"GIF89a", b"%PDF-1.7", b"PK\x03\x04", bytes(200), b"\x00" * 8],
+    [b"BMW 320", b"DICM", b"patient,score\n", b"GIF89a", b"%PDF-1.7", b"PK\x03\x04", bytes(200), b"\x00" * 8],
 )
 def test_anything_else_is_not_sent(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "chest.png"
     path.write_bytes(data)
-    assert read_radiograph(path) is None
+    with pytest.raises(NotSent, match="neither picture nor DICOM") as refusal:
+        read_radiograph(path)
+    assert refusal.value.code == "unsupported_format"
+
+
+def test_an_empty_file_is_not_sent(tmp_path: Path) -> None:
+    (tmp_path / "chest.png").write_bytes(b"")
+    with pytest.raises(NotSent, match="empty") as refusal:
+        read_radiograph(tmp_path / "chest.png")
+    assert refusal.value.code == "empty_file"
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert read_radiograph(tmp_path / "pipe") is None
+    with pytest.raises(NotSent, match="no regular file"):
+        read_radiograph(tmp_path / "pipe")

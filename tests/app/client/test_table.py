@@ -44,7 +44,7 @@ def test_every_name_comes_back(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv")
     assert [row["filename"] for row in rows(path)] == ["a.png", *NAMES]
     with Table(path) as table:
-        assert table.failed == {("d", "a.png"): False} | {("d", name): True for name in NAMES}
+        assert table.scored == {("d", "a.png"): True} | {("d", name): False for name in NAMES}
         assert table.models == {("1", "2", "0.3")}
 
 
@@ -54,9 +54,9 @@ def test_cut_off_at_any_byte_only_whole_rows_stay_and_the_rest_can_be_added(tmp_
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
         with Table(path) as table:
-            kept = len(table.failed)
+            kept = len(table.scored)
             for name in ("a.png", *NAMES):
-                if ("d", name) not in table.failed:
+                if ("d", name) not in table.scored:
                     table.add(FIRST if name == "a.png" else {"dataset": "d", "filename": name, "status": "500"})
         assert path.read_bytes() == whole
         assert kept < 1 + len(NAMES)
