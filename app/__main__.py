@@ -4,6 +4,7 @@ import logging.config
 import os
 import resource
 import signal
+import socket
 import sys
 import threading
 from types import FrameType
@@ -49,11 +50,20 @@ def main() -> int:
 
 
 def serve(settings: Settings, workflow: Workflow | None = None) -> int:
-    """Runs the server; 0 after an ordered end, 3 when the networks failed to start or the device was lost."""
+    """Runs the server.
+
+    Returns:
+        0 after an ordered end; 3 when the address cannot be bound, the networks do not start or the device is lost.
+    """
     logging.config.dictConfig(log_config(settings.log_level))
     _allow_descriptors()
-    if unknown := Settings.unknown(os.environ):
+    if unknown := Settings.unknown():
         log_event(SERVICE_LOGGER, "unknown settings", logging.WARNING, variables=unknown)
+    try:
+        _try_address(settings.host, settings.port)
+    except OSError as error:
+        log_event(SERVICE_LOGGER, "start failed", logging.CRITICAL, reason=f"{settings.host}:{settings.port}: {error}")
+        return BROKEN_STATUS
 
     def end() -> None:
         server.should_exit = True
@@ -81,6 +91,16 @@ def serve(settings: Settings, workflow: Workflow | None = None) -> int:
         signal.signal(ending, lambda *_: None)
     server.run()
     return BROKEN_STATUS if app.state.service.failure else 0
+
+
+def _try_address(host: str, port: int) -> None:
+    """Binds the address and lets it go, before networks are loaded for nothing; raises OSError where it cannot be."""
+    for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind(address)
 
 
 def _allow_descriptors() -> None:

@@ -1,10 +1,12 @@
 """All settings of the service: environment variables with prefix ``CXR_``, or a ``.env`` file."""
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
+from dotenv import dotenv_values
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -17,13 +19,13 @@ Words: TypeAlias = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list in the environment."""
 
 
-_PREFIX = "CXR_"
+_PREFIX, _FILE = "CXR_", ".env"
 
 
 class Settings(BaseSettings):
     """One instance configures one process. See docs/operations.md for each setting's effect."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_file=".env", extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_file=_FILE, extra="ignore", env_ignore_empty=True)
 
     device: str = Field("auto", description="auto | cpu | cuda | cuda:N; cuda without a GPU fails at start")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
@@ -99,8 +101,14 @@ class Settings(BaseSettings):
         return int(self.max_upload_mb * MEBIBYTE)
 
     @classmethod
-    def unknown(cls, variables: Iterable[str]) -> list[str]:
-        """Those of the environment's names that look like a setting and are none, in order: misspelt, most likely."""
+    def unknown(cls, variables: Iterable[str] | None = None) -> list[str]:
+        """The names that look like a setting and are none, in order: misspelt, most likely.
+
+        Args:
+            variables: None: those of the environment and of the ``.env`` file.
+        """
+        if variables is None:
+            variables = {*os.environ, *dotenv_values(_FILE)}
         known = {_PREFIX + name.upper() for name in cls.model_fields}
         return sorted(name for name in variables if name.upper().startswith(_PREFIX) and name.upper() not in known)
 

@@ -46,7 +46,7 @@ fi
 
 # One layer a stage: with vfs each layer is a whole copy.
 buildah build --layers=false --format docker --file docker/Dockerfile --tag "cxr-severity:$variant" \
-    --build-arg BASE="$base" --build-arg VARIANT="$variant" "${volumes[@]}" .
+    --build-arg BASE="$base" --build-arg VARIANT="$variant" --build-arg CXR_COMMIT="$(git rev-parse HEAD)" "${volumes[@]}" .
 
 container=$(buildah from --pull-never "cxr-severity:$variant")
 mkdir -p "$(dirname "$folder")"

@@ -64,7 +64,7 @@ def score(
 ) -> None:
     """Scores every radiograph in a folder. Research use only. Not a medical device.
 
-    Exit status: 0 when every file has a score, 1 when some have none, 2 when asking was of no use, 130 when interrupted.
+    Exit status: 0 when every file has a score, 1 when some have none, 2 when asking was no use, 130 when interrupted.
     """
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     if folder.resolve() in {place.resolve() for place in (masks, overlays) if place}:

@@ -4,8 +4,9 @@
 #   REPLICAS       host:port of each replica, separated by spaces; a name may stand for several addresses
 #   RESOLVER       a name server (in Docker 127.0.0.11): names are looked up again as replicas come and go; empty: once,
 #                  at start (needs nginx 1.27.3 or later)
-#   READ_TIMEOUT   how long a replica may take; over the service's CXR_REQUEST_TIMEOUT_S (default 35s)
-#   MAX_BODY       largest body; over CXR_MAX_UPLOAD_MB by a form's own lines (default 65m)
+#   CXR_MAX_UPLOAD_MB      as of the service (default 64); bodies may be 1 MiB larger, for a form's own lines
+#   CXR_REQUEST_TIMEOUT_S  as of the service (default 30)
+#   READ_TIMEOUT   how long a replica may take (default: 5 s over CXR_REQUEST_TIMEOUT_S)
 #   FAIL_TIMEOUT   how long a replica that failed is left alone (default 2s)
 #   PORT, TLS_PORT where to listen (8080, 8443); with TLS_DIR/tls.crt and tls.key PORT only redirects
 #   WORK           a folder it may write to (default /tmp/gateway)
@@ -13,16 +14,19 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 : "${REPLICAS:?expected host:port of each replica}"
 WORK=${WORK:-/tmp/gateway} PORT=${PORT:-8080} TLS_PORT=${TLS_PORT:-8443} TLS_DIR=${TLS_DIR:-/etc/gateway/tls}
-MAX_BODY=${MAX_BODY:-65m} FAIL_TIMEOUT=${FAIL_TIMEOUT:-2s}
+FAIL_TIMEOUT=${FAIL_TIMEOUT:-2s}
+# Settings may have decimals, nginx takes none.
+max_body=$(awk "BEGIN { printf \"%d\", (${CXR_MAX_UPLOAD_MB:-64} + 1) * 1048576 }")
+read_timeout=${READ_TIMEOUT:-$(awk "BEGIN { printf \"%dms\", (${CXR_REQUEST_TIMEOUT_S:-30} + 5) * 1000 }")}
 
 mkdir -p "$WORK/generated" "$WORK/temporary"
 cp "$here/nginx.conf" "$here/proxy.conf" "$WORK/"
 
 # A body that fits its buffer is not written to a file; the buffer is as large as the declared length, up to this.
 cat >"$WORK/generated/limits.conf" <<EOF
-client_max_body_size $MAX_BODY;
-client_body_buffer_size $MAX_BODY;
-proxy_read_timeout ${READ_TIMEOUT:-35s};
+client_max_body_size $max_body;
+client_body_buffer_size $max_body;
+proxy_read_timeout $read_timeout;
 ${RESOLVER:+resolver $RESOLVER valid=5s ipv6=off;}
 EOF
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,6 +42,19 @@ def test_a_misspelt_setting_is_named_without_its_value(tmp_path: Path) -> None:
     (warned,) = [json.loads(line) for line in log.splitlines() if "unknown settings" in line]
     assert warned["variables"] == ["CXR_OPERATION_KEYS"]
     assert "hunter2" not in log
+
+
+def test_an_address_in_use_ends_the_process_before_networks_are_loaded(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        # Weights that are none would be named, were they looked at.
+        status, log = ended(tmp_path, CXR_PORT=str(port), CXR_LUNGS_WEIGHTS=str(tmp_path / "none"))
+    assert status == 3
+    (line,) = [json.loads(line) for line in log.splitlines()]
+    assert (line["message"], line["reason"]) == (
+        "start failed",
+        f"127.0.0.1:{port}: [Errno 98] Address already in use",
+    )
 
 
 def test_weights_that_are_none_end_the_process_with_one_line(tmp_path: Path) -> None:
