@@ -4,7 +4,6 @@ Crops are made by the trained stage I and masked outside the lungs, as at run ti
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 
 import cv2
@@ -12,9 +11,8 @@ import numpy as np
 import torch
 
 from models.cropping import own_crop
-from models.lungs import Box
 from models.pack import Case
-from models.pixels import Mask, Pixels
+from models.pixels import Mask
 from models.stage import Stage
 from models.training.augmentation import Augmentation, warp
 from models.training.crops import box_of
@@ -37,7 +35,6 @@ class DiseaseBatches:
         batch: Mapping[str, int],
         own_side: int | None = None,
         augmentation: Augmentation | None = None,
-        teacher: Stage | None = None,
     ) -> None:
         """Args:
         cases: those whose two lungs stage I finds are used.
@@ -48,22 +45,17 @@ class DiseaseBatches:
         batch: radiographs of each kind in a batch; a kind of which the cases have none is left out.
         own_side: crops are cut from the radiograph at this side, which stands for its own pixels; None: from what
             stage I sees.
-        teacher: a stage II whose maps stand for the drawings that COVID-19 radiographs without a score lack.
         """
         self.cases, self.lungs, self.side = cases, lungs, own_side or lungs.input_size
         self.own_pixels, self.outline_step = own_side is not None, self.side / lungs.input_size
         self.size, self.mean, self.std = size, mean, std
         self.count, self.seed, self.batch = count, seed, batch
         self.augmentation = augmentation or Augmentation()
-        self.teacher = teacher
 
     @cached_property
     def kinds(self) -> dict[str, list[Radiograph]]:
         """The radiographs by their kind; made when first asked for: a run that is over needs none."""
-        kinds = sort_by_kind(self.cases, self.lungs, self.side)
-        if self.teacher is not None and "unscored" in kinds:
-            kinds["unscored"] = [self._mapped(radiograph, self.teacher) for radiograph in kinds["unscored"]]
-        return kinds
+        return sort_by_kind(self.cases, self.lungs, self.side)
 
     def __call__(self, epoch: int) -> Iterator[Batch]:
         rng = np.random.default_rng((self.seed, epoch))
@@ -85,12 +77,16 @@ class DiseaseBatches:
         disease = np.zeros_like(zones) if radiograph.disease is None else warp(radiograph.disease, pose)
         boxes = np.zeros_like(zones) if radiograph.boxes is None else warp(radiograph.boxes, pose, nearest=True)
         size = (self.size, self.size)
+        if self.own_pixels:
+            image = own_crop(exposed, lungs, box, self.size).astype(np.float32) / 255
+        else:
+            seen = (exposed * lungs)[rows, columns].astype(np.float32) / 255
+            image = np.asarray(cv2.resize(seen, size, interpolation=cv2.INTER_CUBIC), np.float32)
         return {
-            "image": self._crop(exposed, lungs, box),
+            "image": image,
             "zones": cv2.resize(zones[rows, columns], size, interpolation=cv2.INTER_NEAREST),
             "disease": cv2.resize(disease[rows, columns], size, interpolation=cv2.INTER_LINEAR),
-            "masked": np.array(radiograph.is_drawn),
-            "mapped": np.array(radiograph.disease is not None and not radiograph.is_drawn),
+            "masked": np.array(radiograph.disease is not None),
             "boxes": cv2.resize(boxes[rows, columns], size, interpolation=cv2.INTER_NEAREST),
             "boxed": np.array(radiograph.boxes is not None),
             "shares": radiograph.shares,
@@ -100,25 +96,6 @@ class DiseaseBatches:
             "label": np.array(radiograph.label, np.float32),
             "label_weight": np.array(radiograph.label_weight, np.float32),
         }
-
-    def _crop(self, picture: Pixels, lungs: Mask, box: Box) -> np.ndarray:
-        """What stage II sees of a radiograph, float32 on the 0..1 scale."""
-        if self.own_pixels:
-            return own_crop(picture, lungs, box, self.size).astype(np.float32) / 255
-        seen = (picture * lungs)[box.slices].astype(np.float32) / 255
-        return np.asarray(cv2.resize(seen, (self.size, self.size), interpolation=cv2.INTER_CUBIC), np.float32)
-
-    def _mapped(self, radiograph: Radiograph, teacher: Stage) -> Radiograph:
-        """The radiograph with the teacher's map, the mean of the picture's and of its mirror image's."""
-        lungs = radiograph.lungs > 127
-        box = box_of(lungs)
-        image = self._crop(radiograph.picture, lungs, box)
-        maps = teacher.run([image, np.ascontiguousarray(image[:, ::-1])])[0]
-        disease = np.zeros_like(radiograph.picture)
-        rows, columns = box.slices
-        mean = (maps[0] + maps[1][:, ::-1]) * 127.5
-        disease[rows, columns] = cv2.resize(mean, disease[rows, columns].shape[::-1], interpolation=cv2.INTER_LINEAR)
-        return replace(radiograph, disease=disease)
 
 
 def _collate(items: Sequence[Mapping[str, np.ndarray]], mean: Sequence[float], std: Sequence[float]) -> Batch:

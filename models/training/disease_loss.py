@@ -53,13 +53,13 @@ def disease_loss(answer: Any, batch: Batch, weights: Weights = PLAIN) -> Tensor:
 
 
 def map_loss(logits: Tensor, batch: Batch, weights: Weights = PLAIN) -> Tensor:
-    """Dice + cross-entropy on masks, cross-entropy on maps, cross-entropy + L1 on shares, boxes, affected zones' count.
+    """Dice + cross-entropy on masks, cross-entropy + L1 on zone shares, boxes, and the count of affected zones.
 
     Args:
         logits: [N, 1, H, W].
-        batch: ``zones`` [N, H, W]; ``disease`` [N, 1, H, W], drawn where ``masked`` [N], a network's where ``mapped``
-            [N]; ``boxes`` [N, H, W] and ``boxed`` [N]; ``shares`` [N, 6] and ``score`` [N] with NaN where there is
-            none; ``healthy`` and ``without_opacity`` [N].
+        batch: ``zones`` [N, H, W]; ``disease`` [N, 1, H, W] and ``masked`` [N]; ``boxes`` [N, H, W] and ``boxed``
+            [N]; ``shares`` [N, 6] and ``score`` [N] with NaN where there is none; ``healthy`` and
+            ``without_opacity`` [N].
     """
     one_hot = functional.one_hot(batch["zones"].long(), 7)[..., 1:].permute(0, 3, 1, 2).float()
     sharpened = torch.sigmoid(_SHARPNESS * logits)
@@ -68,7 +68,6 @@ def map_loss(logits: Tensor, batch: Batch, weights: Weights = PLAIN) -> Tensor:
     within = one_hot.sum(1, keepdim=True)
     terms = [
         _mask_loss(logits, batch, within),
-        _entropy(logits, batch, within, batch["mapped"]),
         _box_loss(logits, sharpened, batch, within),
         _share_loss(shares, batch, areas > 0, weights.healthy),
         weights.without_opacity * _tolerant_loss(shares, batch["without_opacity"][:, None] & (areas > 0)),
@@ -81,16 +80,9 @@ def _mask_loss(logits: Tensor, batch: Batch, within: Tensor) -> Tensor:
     chosen = batch["masked"]
     if not chosen.any():
         return logits.sum() * 0
-    dice = dice_loss(logits[chosen].sigmoid(), batch["disease"][chosen], within[chosen])
-    return dice + _entropy(logits, batch, within, chosen)
-
-
-def _entropy(logits: Tensor, batch: Batch, within: Tensor, chosen: Tensor) -> Tensor:
-    """Cross-entropy of the chosen radiographs' lungs."""
-    if not chosen.any():
-        return logits.sum() * 0
-    entropy = functional.binary_cross_entropy_with_logits(logits[chosen], batch["disease"][chosen], reduction="none")
-    return (entropy * within[chosen]).sum() / within[chosen].sum().clamp_min(1.0)
+    logits, target, within = logits[chosen], batch["disease"][chosen], within[chosen]
+    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return dice_loss(logits.sigmoid(), target, within) + (entropy * within).sum() / within.sum().clamp_min(1.0)
 
 
 def _box_loss(logits: Tensor, sharpened: Tensor, batch: Batch, within: Tensor) -> Tensor:

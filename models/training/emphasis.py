@@ -25,7 +25,7 @@ EMPHASES: Final[Mapping[str, Emphasis]] = {
     ),
     # Then what is no disease: healthy adults, and bedside radiographs with all that lies over their lungs.
     "adults": Emphasis(
-        {"masked": 3, "shares": 4, "child": 1, "adult": 3, "other": 3, "boxes": 1, "unscored": 2},
+        {"masked": 3, "shares": 4, "child": 1, "adult": 3, "other": 2, "boxes": 1, "unscored": 1},
         Weights(healthy=1.0, without_opacity=2.0, label=1.0),
     ),
 }

@@ -35,7 +35,7 @@ class Radiograph:
         picture: uint8 [S, S], gray.
         lungs: uint8 [S, S], 0 or 255, as stage I finds them.
         zones: uint8 [S, S], 0 outside the lungs, 1..6 the zones in the reference's order.
-        disease: uint8 [S, S], 0 or 255, as drawn, or 0 to 255, a network's probability; None without either.
+        disease: uint8 [S, S], 0 or 255, as drawn; None where nobody drew it.
         boxes: uint8 [S, S], 0 outside the boxes drawn round opacities, else the box's number; None without boxes.
         shares: float32 [6], the zones' diseased shares in the reference's order; NaN where not known.
         score: 0..6; NaN where not known.
@@ -43,7 +43,6 @@ class Radiograph:
         label_weight: of the label's loss.
         is_healthy: a radiologist called it normal.
         is_without_opacity: something else may be seen, and most of the lungs is free of disease.
-        is_drawn: a person drew the disease.
     """
 
     picture: Pixels
@@ -57,7 +56,6 @@ class Radiograph:
     label_weight: float
     is_healthy: bool
     is_without_opacity: bool
-    is_drawn: bool
 
 
 def sort_by_kind(cases: Sequence[Case], lungs: Stage, side: int) -> dict[str, list[Radiograph]]:
@@ -109,7 +107,6 @@ def _prepare(case: Case, lungs: Stage, side: int) -> Radiograph | None:
         label_weight=weight,
         is_healthy=case.is_normal,
         is_without_opacity=case.is_without_opacity,
-        is_drawn=case.has_disease,
     )
 
 

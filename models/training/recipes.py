@@ -50,7 +50,6 @@ def fit_disease(
     own_side: int | None = None,
     classification_head: bool = True,
     emphasis: str = "outlines",
-    teacher: Stage | None = None,
 ) -> Path:
     """Fits stage II on ``cases``, cropped by the trained stage I; returns the weights' path.
 
@@ -60,22 +59,10 @@ def fit_disease(
         own_side: see ``DiseaseBatches``; the card says which.
         classification_head: it also answers how probable any disease is.
         emphasis: one of ``EMPHASES``.
-        teacher: see ``DiseaseBatches``.
     """
     begun = _begin("disease", run, encoder, classification_head)
     laid = EMPHASES[emphasis]
-    batches = DiseaseBatches(
-        cases,
-        lungs,
-        run.input_size,
-        begun.mean,
-        begun.std,
-        count,
-        run.seed,
-        laid.batch,
-        own_side,
-        teacher=teacher,
-    )
+    batches = DiseaseBatches(cases, lungs, run.input_size, begun.mean, begun.std, count, run.seed, laid.batch, own_side)
     loss = partial(disease_loss, weights=laid.weights)
     schedule = Schedule(run.epochs, count, rate, seed=run.seed)
     source: CropPixels = "picture" if own_side is None else "radiograph"

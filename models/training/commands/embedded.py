@@ -23,7 +23,6 @@ from models.training.commands.arguments import (
 )
 from models.training.crossvalidation import Choice, choose, hold_out, parted
 from models.training.emphasis import EMPHASES
-from models.training.encoders import StartError
 from models.training.intervals import COVERAGE, SpreadChoice, choose_spread
 from models.training.recipes import average, calibrate_disease, fit_disease, fit_lungs
 from models.training.runs import ADULTS_DATA, TRAINING_DATA, Run
@@ -65,11 +64,6 @@ def add(commands: Commands) -> None:
         command.add_argument(
             "--emphasis", choices=tuple(EMPHASES), default="outlines", help="what the fit lays weight on"
         )
-        command.add_argument(
-            "--self-training",
-            action="store_true",
-            help="learn COVID-19 radiographs without a score from the maps of --start",
-        )
         command.add_argument("--own-side", type=int, help="cut crops from the radiograph at this side, not stage I's")
 
     calibrate = add_command(
@@ -101,11 +95,6 @@ def _disease(options: argparse.Namespace) -> int:
 
 
 def _fit_disease(options: argparse.Namespace, run: Run, lungs: Stage, cases: Sequence[Case]) -> Path:
-    teacher = None
-    if options.self_training:
-        if run.start is None:
-            raise StartError("--self-training: expected --start, whose maps are learnt")
-        teacher = Stage.load(run.start, role="disease", device=run.device)
     return fit_disease(
         run,
         lungs,
@@ -117,7 +106,6 @@ def _fit_disease(options: argparse.Namespace, run: Run, lungs: Stage, cases: Seq
         options.own_side,
         options.head,
         options.emphasis,
-        teacher,
     )
 
 

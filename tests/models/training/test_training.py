@@ -1,6 +1,5 @@
 import json
 from dataclasses import replace
-from functools import partial
 from math import isnan, nan
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from models.networks import build_network
 from models.pack import Case, Pack, PackError, patient_folds
 from models.stage import Stage
 from models.training.__main__ import main
-from models.training.augmentation import Augmentation
 from models.training.crossvalidation import SHIFTS, HeldOut, choose, hold_out, shift_logits
 from models.training.disease import DiseaseBatches
 from models.training.disease_loss import disease_loss
@@ -28,7 +26,7 @@ from models.training.recipes import calibrate_disease
 from models.training.runs import Run, begin
 from tests.models.packs import SIDE, write_pack
 from tests.models.training.held_out import a_choice, seen_at
-from tests.support.stubs import BrightIsDisease, FixedMap
+from tests.support.stubs import FixedMap
 
 GRAY = (0.5, 0.5, 0.5)
 BATCH = EMPHASES["outlines"].batch
@@ -146,7 +144,6 @@ def unknown(count: int, side: int) -> dict[str, torch.Tensor]:
         "zones": torch.ones(count, side, side, dtype=torch.uint8),
         "disease": torch.zeros(count, 1, side, side),
         "masked": torch.zeros(count, dtype=torch.bool),
-        "mapped": torch.zeros(count, dtype=torch.bool),
         "boxes": torch.zeros(count, side, side, dtype=torch.uint8),
         "boxed": torch.zeros(count, dtype=torch.bool),
         "shares": torch.full((count, 6), nan),
@@ -156,26 +153,6 @@ def unknown(count: int, side: int) -> dict[str, torch.Tensor]:
         "label": torch.zeros(count),
         "label_weight": torch.zeros(count),
     }
-
-
-def test_what_nobody_scored_is_learnt_from_the_teachers_map(pack: Pack, drawn_lungs: Stage) -> None:
-    """A teacher that answers what is bright: the map lies where the lungs are bright, however they are turned."""
-    unscored = [replace(case, score=None, shares=None, has_disease=False) for case in pack if not case.is_normal]
-    teacher = Stage(BrightIsDisease(), 64, GRAY, GRAY)
-    fit_on = partial(DiseaseBatches, unscored, drawn_lungs, 64, GRAY, GRAY, count=1, seed=0, batch={"unscored": 6})
-    (batch,) = fit_on(
-        augmentation=Augmentation(contrast=0, brightness=0, gamma=1, inversion=0, marks=0), teacher=teacher
-    )(0)
-    assert batch["mapped"].all()
-    assert not batch["masked"].any()
-    expected = torch.sigmoid(6 * batch["image"].mean(1, keepdim=True))
-    inside = (batch["zones"] > 0)[:, None]
-    assert (batch["disease"] - expected)[inside].abs().mean() < 0.08
-    right = torch.logit(batch["disease"].clamp(0.01, 0.99))
-    assert disease_loss(right, batch) < 0.7 * disease_loss(-right, batch)
-    (without,) = fit_on()(0)
-    assert not without["mapped"].any()
-    assert disease_loss(right, without) == 0
 
 
 def test_losses_without_any_target_are_zero_and_have_a_gradient() -> None:
@@ -374,10 +351,6 @@ def test_the_command_line_from_pack_to_evaluation(
     # Barely fitted lungs would leave stage II without a radiograph: the embedded ones stand in.
     assert main(["disease", *data, *short, "--batches", "1", "--out", str(tmp_path / "disease")]) == 0
     disease = ["--disease", str(tmp_path / "disease" / "disease.safetensors")]
-    taught = [*data, *short, "--batches", "1", "--self-training", "--out", str(tmp_path / "taught")]
-    assert main(["disease", *taught]) == 2
-    assert "expected --start" in capsys.readouterr().err
-    assert main(["disease", *taught, "--start", disease[1]]) == 0
     assert main(["evaluate", *data, *lungs, *disease, "--split", "all", "--check"]) == 1
     printed = capsys.readouterr().out
     assert "| lungs, mean Dice | 12 |" in printed
