@@ -30,6 +30,7 @@ class Faulty:
     """Attributes:
     faults: taken one after the other by whichever request comes.
     always: by SHA-256 of the body: the fault that meets this file every time.
+    turn: how many requests are answered before the fault that meets all others.
     gate: while it is closed, analyses wait.
     asked: path with query, headers, SHA-256 of the body and moment of every POST.
     """
@@ -38,6 +39,7 @@ class Faulty:
     ready: bool = True
     faults: list[Fault] = field(default_factory=list)
     always: dict[str, Fault] = field(default_factory=dict)
+    turn: tuple[int, Fault] | None = None
     gate: threading.Event = field(default_factory=threading.Event)
     arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     asked: list[tuple[str, dict[str, str], str, float]] = field(default_factory=list)
@@ -64,6 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
         )
         faulty.arrived.release()
         fault = faulty.faults.pop(0) if faulty.faults else faulty.always.get(sha256)
+        if faulty.turn is not None and len(faulty.asked) > faulty.turn[0]:
+            fault = faulty.turn[1]
         if fault is not None:
             self._fail(fault)
             return
