@@ -23,6 +23,16 @@ WITHOUT_OPACITY = ("Other", "No finding")
 """Labels of radiographs that may show something, but no opacity: most of the lungs is free of disease."""
 
 
+HELD_OUT = "held-out"
+"""The radiographs that the embedded default was not fitted on, and all of a table without splits."""
+
+_NAMES = {
+    "id": "the name of each picture under images/, without its ending",
+    "file": "the path of each picture, from this folder",
+}
+"""The columns of which a table has one at least, and what they mean."""
+
+
 class PackError(ValueError):
     """The folder is not a radiograph pack, or a file of it cannot be read."""
 
@@ -39,6 +49,7 @@ class Case:
         published: severity scores that published systems gave, by system.
         source, view: the collection it is from and how it was taken, as recorded; may be empty.
         boxes: drawn round each opacity, in the radiograph's own pixels; empty where nobody drew any.
+        path: of the file, from the folder or its ``images/``; empty: the id names it.
     """
 
     root: Path
@@ -58,14 +69,20 @@ class Case:
     source: str = ""
     view: str = ""
     boxes: tuple[Rectangle, ...] = ()
+    path: str = ""
 
     @property
     def file(self) -> Path:
-        """The radiograph's file, ``images/<id>`` with one of ``SUFFIXES``.
+        """The radiograph's file: ``path`` from the folder or its ``images/``, else ``images/<id>`` with a suffix.
 
         Raises:
             PackError: there is none.
         """
+        if self.path:
+            for file in (self.root / self.path, self.root / "images" / self.path):
+                if file.is_file():
+                    return file
+            raise PackError(f"{self.root / self.path}: expected a picture, found none")
         for suffix in SUFFIXES:
             file = self.root / "images" / f"{self.id}{suffix}"
             if file.is_file():
@@ -129,7 +146,9 @@ class Pack:
         return iter(self.cases)
 
     def split(self, name: str) -> list[Case]:
-        """Cases of a published split (``train`` or ``val``), or of both (``all``)."""
+        """Cases of a split of the table, of all (``all``), or of all but ``train`` (``held-out``)."""
+        if name == HELD_OUT:
+            return [case for case in self.cases if case.split != "train"]
         return [case for case in self.cases if name == "all" or case.split == name]
 
 
@@ -187,20 +206,26 @@ def _read_table(root: Path) -> Iterator[Case]:
     table = root / "table.csv"
     if not table.is_file():
         raise PackError(f"{table}: expected a radiograph pack's table, found none")
-    with table.open(newline="", encoding="utf-8") as file:
-        for line, row in enumerate(csv.DictReader(file), start=2):
+    # A spreadsheet may put a byte order mark before the first column.
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        columns = rows.fieldnames or ()
+        if not set(_NAMES) & set(columns):
+            wanted = " or ".join(f"{name} ({meaning})" for name, meaning in _NAMES.items())
+            raise PackError(f"{table}: expected a column {wanted}, found {', '.join(columns) or 'none'}")
+        for line, row in enumerate(rows, start=2):
             try:
                 yield _read_row(root, row)
-            except (KeyError, ValueError) as error:
-                raise PackError(f"{table}, line {line}: {error!r}") from error
+            except ValueError as error:
+                raise PackError(f"{table}, line {line}: {error}") from error
 
 
 def _read_row(root: Path, row: dict[str, str]) -> Case:
     return Case(
         root=root,
-        id=row["id"],
-        split=row["split"],
-        label=row["label"],
+        id=row.get("id") or row.get("file") or "",
+        split=row.get("split") or "",
+        label=row.get("label") or "",
         patient=row.get("patient") or "",
         age_group=row.get("age_group") or "",
         has_lungs=bool(row.get("lungs")),
@@ -220,6 +245,7 @@ def _read_row(root: Path, row: dict[str, str]) -> Case:
         source=row.get("source") or "",
         view=row.get("view") or "",
         boxes=tuple(_rectangle(text) for text in (row.get("boxes") or "").split(";") if text),
+        path=row.get("file") or "",
     )
 
 

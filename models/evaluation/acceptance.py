@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 
 from models.evaluation.agreement import Agreement, Estimate, agreement, mean_estimate
-from models.evaluation.bars import SYSTEMS
+from models.evaluation.bars import SYSTEMS, Figure, figures
+from models.evaluation.bars import table as bars_table
 from models.evaluation.groups import GROUPS
 from models.evaluation.ranges import Ranges, ranged
 from models.evaluation.results import Result, evaluate
@@ -77,7 +78,8 @@ class Acceptance:
 
     Attributes:
         severity: agreement of score and consensus by group.
-        systems: on the COVID-19 radiographs, of what published systems said of the same ones.
+        bars: what the embedded default is to reach.
+        systems: on the COVID-19 radiographs with a score, of what published systems said of the same ones.
         readers: of the second reader with the first, on COVID-19 radiographs both read.
         ranges: of scores, on the COVID-19 radiographs.
         lungs, disease: None without drawn masks.
@@ -90,6 +92,7 @@ class Acceptance:
 
     split: str
     results: tuple[Result, ...]
+    bars: Sequence[Figure]
     severity: Mapping[str, Agreement]
     systems: Mapping[str, Agreement]
     readers: Agreement
@@ -102,6 +105,11 @@ class Acceptance:
     shares: Agreement
     subgroups: Mapping[str, Sequence[Subgroup]]
     flags: Mapping[str, int]
+
+    @property
+    def passes(self) -> bool:
+        """Whether no figure falls behind what is known to be reached."""
+        return all(line.holds for line in self.bars)
 
     @property
     def scored(self) -> float:
@@ -138,8 +146,9 @@ def accept(subject: Subject, cases: Sequence[Case], split: str, resamples: int, 
     return Acceptance(
         split=split,
         results=results,
+        bars=figures(results),
         severity={name: one for name, one in severity.items() if one.count},
-        systems=_systems(covid, resamples, seed),
+        systems=_systems([result for result in covid if result.score is not None], resamples, seed),
         readers=agreement([pair[1] for pair in pairs], [pair[0] for pair in pairs], resamples, seed),
         ranges=Ranges.of(ranged(covid)),
         lungs=_overlap([one.lung_dice for one in results if one.lung_dice is not None], resamples, seed),
@@ -166,7 +175,7 @@ def score_counts(results: Sequence[Result]) -> np.ndarray:
 
 
 def summary(found: Acceptance) -> str:
-    """Markdown: the few lines for a terminal, then the groups, views and sources."""
+    """Markdown: the bars, the few lines for a terminal, then the groups, views and sources."""
     lines = [(f"severity MAE, {name}", str(one.count), one.mae.text(3)) for name, one in found.severity.items()]
     if found.readers.count:
         lines.append(("two readers' disagreement, COVID-19", str(found.readers.count), found.readers.mae.text(3)))
@@ -184,9 +193,11 @@ def summary(found: Acceptance) -> str:
             ("control: upside down", radiographs, found.brixia.upside_down.text()),
         ]
     lines.append(("share of radiographs scored", str(len(found.results)), f"{found.scored:.3f}"))
-    tables = [markdown(("figure", "n", "value, 95 % interval"), lines)]
+    tables = [bars_table(found.bars), markdown(("figure", "n", "value, 95 % interval"), lines)]
     for kind in ("group", "view", "source"):
         rows = [(one.name, str(one.count), *_rates(one), one.mae.text()) for one in found.subgroups[kind]]
+        if not rows:
+            continue
         tables.append(markdown((kind, "n", "scored", "mean score", "over 0", "severity MAE"), rows))
     return "\n\n".join(tables)
 

@@ -153,7 +153,7 @@ def cross_validated(metrics: Mapping[str, Any]) -> list[Figure]:
 
 def table(lines: Sequence[Figure]) -> str:
     """Markdown, with a column for each published system that has figures."""
-    header = ["figure", "n", "embedded default", *SYSTEMS.values(), "bar", ""]
+    header = ["figure", "n", "found", *SYSTEMS.values(), "bar", ""]
     rows = []
     for line in lines:
         bar = "" if line.limit is None else f"{'≤' if line.lower_is_better else '≥'} {line.limit:.4g}"

@@ -1,10 +1,11 @@
-"""The command line: the published outputs, the networks' costs, and a site's own acceptance."""
+"""The command line: the published outputs, the networks' costs, acceptance, and two acceptances side by side."""
 
 import argparse
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,13 +16,13 @@ from models.checkpoints import CheckpointError
 from models.cpu import keep_freed_memory, limit_threads
 from models.device import DeviceError, resolve_device, resolve_precision
 from models.drift import LEAST_COUNT
-from models.evaluation import acceptance, complexity, page, plots, publication, sheets, streams
+from models.evaluation import acceptance, bars, cases, complexity, page, plots, publication, sheets, streams
 from models.evaluation.agreement import RESAMPLES
 from models.evaluation.outputs import SUBSETS, OutputsError, read_outputs
 from models.evaluation.service import Service, ServiceError
 from models.evaluation.subjects import Subject
 from models.networks import ARCHITECTURES, UnknownNetworkError, canonical_architecture
-from models.pack import Pack, PackError
+from models.pack import HELD_OUT, Pack, PackError
 from models.stage import Stage
 from models.weights import default_weights
 from models.workflow import Workflow
@@ -77,7 +78,18 @@ def _networks(options: argparse.Namespace) -> int:
 
 def _weights(options: argparse.Namespace) -> int:
     limit_threads()
-    return _accept(options, Subject.of_workflow(_workflow(options, options.threshold)))
+    workflow = _workflow(options, options.threshold)
+    status = _accept(options, Subject.of_workflow(workflow))
+    card = workflow.disease.card
+    if card is not None and (lines := bars.cross_validated(card.metrics)):
+        sys.stdout.write(f"\nOf the card's own cross-validation, not of these radiographs:\n\n{bars.table(lines)}\n")
+    return status
+
+
+def _compare(options: argparse.Namespace) -> int:
+    first, second = (cases.read_cases(path) for path in (options.first, options.second))
+    sys.stdout.write(f"{cases.compared(first, second, options.resamples, options.seed)}\n")
+    return 0
 
 
 def _drift(options: argparse.Namespace) -> int:
@@ -120,15 +132,18 @@ def _workflow(options: argparse.Namespace, threshold: float | None = None) -> Wo
 
 
 def _accept(options: argparse.Namespace, subject: Subject) -> int:
-    cases = Pack(*options.data).split(options.split)
-    if not cases:
-        folders = ", ".join(map(str, options.data))
+    radiographs = Pack(*options.data).split(options.split)
+    folders = ", ".join(map(str, options.data))
+    if not radiographs:
         raise PackError(f"{folders}: expected radiographs of the split {options.split!r}, found none")
-    found = acceptance.accept(subject, cases, options.split, options.resamples, options.seed)
+    subject = subject.described(Date=f"{date.today():%Y-%m-%d}", Data=folders)
+    found = acceptance.accept(subject, radiographs, options.split, options.resamples, options.seed)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(page.render(found, subject, options.worst), encoding="utf-8")
-    sys.stdout.write(f"{acceptance.summary(found)}\n\n{options.out}\n")
-    return 0
+    table = options.out.with_suffix(".csv")
+    cases.write_cases(table, found.results)
+    sys.stdout.write(f"{acceptance.summary(found)}\n\n{options.out}, {table}\n")
+    return 0 if found.passes or not options.check else 1
 
 
 def _save(folder: Path, name: str, figure: Figure) -> None:
@@ -176,28 +191,51 @@ def _parser() -> argparse.ArgumentParser:
     service.add_argument("--url", required=True, help=f"such as http://127.0.0.1:8000; {KEY_VARIABLE} holds a key")
     service.add_argument("--parallel", type=int, default=4, help="radiographs sent at a time")
     _add_acceptance(service)
+
+    compare = _command(commands, "compare", "two acceptances of the same radiographs, paired", _compare)
+    compare.add_argument("first", type=Path, help="table of cases that weights or service wrote beside its report")
+    compare.add_argument("second", type=Path, help="the other one")
+    _add_bootstrap(compare)
     return parser
+
+
+class _Help(argparse.HelpFormatter):
+    """Says the defaults that say something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        if action.default in (None, False, argparse.SUPPRESS) or action.default == []:
+            return text
+        return f"{text} (default: %(default)s)".lstrip()
 
 
 def _command(
     commands: Commands, name: str, text: str, run: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=text)
+    command = commands.add_parser(name, help=text, description=text, formatter_class=_Help)
     command.set_defaults(run=run)
     return command
 
 
 def _add_weights(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--lungs", type=Path, default=default_weights("lungs"))
-    command.add_argument("--disease", type=Path, default=default_weights("disease"))
-    command.add_argument("--device", default="auto")
+    command.add_argument("--lungs", type=Path, default=default_weights("lungs"), help="stage I's weights")
+    command.add_argument("--disease", type=Path, default=default_weights("disease"), help="stage II's weights")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
 
 
 def _add_acceptance(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", type=Path, nargs="+", required=True, help="folders of the radiograph packs")
-    command.add_argument("--split", default="all", help="of the pack's table; all: every radiograph")
+    command.add_argument(
+        "--split", default=HELD_OUT, help="of the table; held-out: all but train; all: every radiograph"
+    )
+    command.add_argument("--check", action="store_true", help="exit with 1 where a figure falls behind its bar")
     command.add_argument("--threshold", type=float, help="instead of the card's or the service's")
-    command.add_argument("--out", type=Path, default=Path("acceptance.html"), help="the report; it shows radiographs")
+    command.add_argument(
+        "--out",
+        type=Path,
+        default=Path("acceptance.html"),
+        help="the report, which shows radiographs; a table of all cases is written beside it",
+    )
     command.add_argument("--worst", type=int, default=12, help="worst cases to show as pictures")
     _add_bootstrap(command)
 

@@ -24,6 +24,7 @@ def render(found: Acceptance, subject: Subject, worst: int) -> str:
         TITLE,
         [
             _subject(found, subject),
+            _bars(found),
             _severity(found),
             _masks(found),
             _zones(found.brixia),
@@ -31,6 +32,7 @@ def render(found: Acceptance, subject: Subject, worst: int) -> str:
             _subgroups(found),
             _flags(found),
             _worst(found, subject, worst),
+            _cases(found),
         ],
     )
 
@@ -47,6 +49,33 @@ def _subject(found: Acceptance, subject: Subject) -> str:
         paragraph(
             "Brackets are 95 % bootstrap intervals. This file shows radiographs and names cases: keep it as you keep "
             "those."
+        ),
+    )
+
+
+def _bars(found: Acceptance) -> str:
+    judged = [line for line in found.bars if line.limit is not None]
+    rows = [
+        (
+            line.name,
+            str(line.count),
+            f"{line.value:.3f}" if line.count else "–",
+            f"{'≤' if line.lower_is_better else '≥'} {line.limit:.4g}",
+            line.verdict,
+        )
+        for line in judged
+    ]
+    said = (
+        "Passed: no figure falls behind what the embedded default reaches on radiographs that it was not fitted on."
+        if found.passes
+        else f"Failed: {', '.join(line.name for line in judged if not line.holds)}."
+    )
+    return section(
+        "Bars of the embedded default",
+        verdict(said, found.passes),
+        table(("figure", "n", "found", "bar", ""), rows),
+        paragraph(
+            "A bar of which the radiographs say nothing is not applicable. A missed one is held at what is reached."
         ),
     )
 
@@ -182,6 +211,21 @@ def _subgroups(found: Acceptance) -> str:
 def _flags(found: Acceptance) -> str:
     rows = [(name, str(count)) for name, count in sorted(found.flags.items(), key=lambda item: -item[1])]
     return section("Quality flags", table(("flag", "radiographs"), rows) if rows else paragraph("None was raised."))
+
+
+def _cases(found: Acceptance) -> str:
+    rows = [
+        (
+            one.case.id,
+            "none" if one.score is None else str(one.score),
+            "–" if one.case.score is None else f"{one.case.score:g}",
+            *(_number(share) for share in one.shares),
+            ", ".join(one.flags),
+        )
+        for one in found.results
+    ]
+    zones = (zone.replace("_", " ") for zone in ZONES)
+    return section("Every case", table(("radiograph", "score", "consensus", *zones, "flags"), rows))
 
 
 def _worst(found: Acceptance, subject: Subject, count: int) -> str:

@@ -79,7 +79,12 @@ class Service:
                 for card in [said[stage]["card"]]
             }
             threshold = said["threshold"] if self.threshold is None else self.threshold
-            return {"Service": f"{self.url}, {said['service']}", **described, "Threshold": f"{threshold:g}"}
+            build = f", build {said['build']}" if said.get("build") else ""
+            return {
+                "Service": f"{self.url}, version {said['service']}{build}",
+                **described,
+                "Threshold": f"{threshold:g}",
+            }
         except (KeyError, TypeError) as error:
             raise ServiceError(f"{self.url}/models cannot be understood: {error!r}") from error
 

@@ -1,7 +1,7 @@
 """What an acceptance judges: a pair of weights, or a running service."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.evaluation.results import Analysed
 from models.pack import Case
@@ -22,6 +22,10 @@ class Subject:
     description: Mapping[str, str]
     analyse: Callable[[Case], Analysed]
     parallel: int = 1
+
+    def described(self, **labels: str) -> "Subject":
+        """The same, with more known of it, which comes first."""
+        return replace(self, description={**labels, **self.description})
 
     @classmethod
     def of_workflow(cls, workflow: Workflow) -> "Subject":

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
 
 from models import evaluation
 from models.cards import Role
@@ -17,13 +16,10 @@ _ROLES: tuple[Role, ...] = ("lungs", "disease")
 
 def add(commands: Commands) -> None:
     """Adds the commands."""
-    evaluate = add_command(commands, "evaluate", "the whole workflow against people and published systems", _evaluate)
-    add_pack(evaluate)
-    add_weights(evaluate, *_ROLES)
-    evaluate.add_argument("--split", choices=("train", "val", "test", "all"), default="val")
-    evaluate.add_argument("--threshold", type=float, help="instead of the card's")
-    evaluate.add_argument("--check", action="store_true", help="exit with 1 when a figure is worse than it was")
-    evaluate.add_argument("--record", action="store_true", help="write the figures into both cards")
+    record = add_command(commands, "record", "write the figures of a split into both cards", _record)
+    add_pack(record)
+    add_weights(record, *_ROLES)
+    record.add_argument("--split", default="val", help="of the pack's table")
 
     reference = add_command(
         commands, "reference", "write into both cards what a site's radiographs are held against", _reference
@@ -38,28 +34,20 @@ def add(commands: Commands) -> None:
     )
 
 
-def _evaluate(options: argparse.Namespace) -> int:
-    workflow = _workflow(options, options.threshold)
+def _record(options: argparse.Namespace) -> int:
+    """Each card gets its stage's figures."""
+    workflow = _workflow(options)
     cases = Pack(*options.data).split(options.split)
     results = evaluation.evaluate(lambda case: workflow.analyse(case.pixels, uncertainty=True), cases)
     lines = evaluation.figures(results)
-    if options.record:
-        _record(options, lines)
-    if workflow.disease.card is not None:
-        lines += evaluation.cross_validated(workflow.disease.card.metrics)
-    sys.stdout.write(f"{len(cases)} radiographs of split '{options.split}', threshold {workflow.threshold}\n\n")
-    sys.stdout.write(f"{evaluation.table(lines)}\n")
-    return 0 if all(line.holds for line in lines) or not options.check else 1
-
-
-def _record(options: argparse.Namespace, lines: Sequence[evaluation.Figure]) -> None:
-    """Writes the split's figures into both cards: each gets its stage's."""
     for role in _ROLES:
         weights = getattr(options, role)
         card = read_card(weights)
         found = {line.name: round(line.value, 4) for line in lines if line.role == role}
         updated = card.model_copy(update={"metrics": {**card.metrics, options.split: found}})
         weights.with_suffix(".json").write_text(updated.to_json(), encoding="utf-8")
+    sys.stdout.write(f"{evaluation.table(lines)}\n")
+    return 0
 
 
 def _reference(options: argparse.Namespace) -> int:
@@ -68,5 +56,5 @@ def _reference(options: argparse.Namespace) -> int:
     return 0
 
 
-def _workflow(options: argparse.Namespace, threshold: float | None = None) -> Workflow:
-    return Workflow(load_stage(options, "lungs"), load_stage(options, "disease"), threshold=threshold)
+def _workflow(options: argparse.Namespace) -> Workflow:
+    return Workflow(load_stage(options, "lungs"), load_stage(options, "disease"))

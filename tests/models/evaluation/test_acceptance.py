@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from datetime import date
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from math import isnan, nan
@@ -8,7 +10,9 @@ from threading import Thread
 import numpy as np
 import pytest
 
+from app.version import VERSION
 from models.evaluation import acceptance, page
+from models.evaluation.cases import read_cases, write_cases
 from models.evaluation.command import main
 from models.evaluation.service import Answer, Service, ServiceError
 from models.evaluation.subjects import Subject
@@ -82,6 +86,10 @@ def test_figures_of_a_made_up_pack(pack: Pack) -> None:
     assert found.lungs is not None and found.lungs.mean.value == 1
     assert found.disease is not None and (found.disease.count, found.disease.mean.value) == (4, 1)
     assert found.flags == {"single_lung": 1, "borderline": 7}
+    # Ours on the same radiographs: the one without a score is left out of both.
+    assert found.systems["BS-Net"].count == found.severity["COVID-19"].count
+    assert not found.passes
+    assert "| healthy adults, mean score | 2 | 0.000 |" in acceptance.summary(found)
     views = {one.name: one for one in found.subgroups["view"]}
     assert (views["AP"].count, views["AP"].scored) == (6, pytest.approx(5 / 6))
     groups = {one.name: one for one in found.subgroups["group"]}
@@ -110,7 +118,19 @@ def test_the_report_is_one_file_that_fetches_nothing(pack: Pack) -> None:
     assert "Research use only. Not a medical device." in text
     assert "an &lt;expert&gt;" in text
     assert "On 7 COVID-19 radiographs the range of scores holds the consensus, rounded either way, in 100%" in text
-    for title in ("Severity", "Masks", "Zone by zone", "Calibration", "Subgroups", "Quality flags", "Worst cases"):
+    assert "Failed: " in text
+    assert text.count("<td>p0") == 12, "every case has its row"
+    for title in (
+        "Bars of the embedded default",
+        "Every case",
+        "Severity",
+        "Masks",
+        "Zone by zone",
+        "Calibration",
+        "Subgroups",
+        "Quality flags",
+        "Worst cases",
+    ):
         assert f"<h2>{title}" in text
     assert page.render(found, EXPERT, worst=3) == text, "the same figures, the same file"
 
@@ -123,9 +143,63 @@ def test_a_pack_of_nothing_but_radiographs_still_gets_a_report(tmp_path: Path) -
     nobody = Subject({}, lambda case: Answer(2, (0.5,) * 6, 0.3, (), case.pixels > 0, case.pixels > 99))
     found = acceptance.accept(nobody, cases, "val", FEW, 0)
     assert found.brixia is None and found.lungs is None and found.severity == {}
+    assert {line.verdict for line in found.bars if "adults" in line.name} == {"not applicable"}
     text = page.render(found, nobody, worst=3)
     _read_page(text)
+    assert ">nan<" not in text
     assert "No radiograph of the pack has a reader&#x27;s score." in text
+
+
+def test_a_table_of_files_and_scores_is_enough(tmp_path: Path) -> None:
+    root = write_scored_pack(tmp_path / "pack")
+    (root / "images" / "p001.jpg").rename(root / "one more.jpg")
+    (root / "table.csv").write_text("\ufefffile,score\none more.jpg,2\np002.jpg,\n", encoding="utf-8")
+    cases = Pack(root).split("held-out")
+    assert [(case.id, case.score, case.split) for case in cases] == [("one more.jpg", 2, ""), ("p002.jpg", None, "")]
+    assert all(case.pixels.ndim == 2 for case in cases)
+    two = Subject({}, lambda case: Answer(2, (0.5,) * 6, 0.3, (), case.pixels > 0, case.pixels > 99))
+    found = acceptance.accept(two, cases, "held-out", FEW, 0)
+    assert found.severity["all scored by readers"].count == 1
+    (root / "table.csv").write_text("picture,score\none more.jpg,2\n")
+    with pytest.raises(
+        PackError, match=r"expected a column id \(the name of each picture .* or file \(.*found picture"
+    ):
+        Pack(root)
+    (root / "table.csv").write_text("file,score\nnone.jpg,2\n")
+    with pytest.raises(PackError, match=r"none\.jpg: expected a picture"):
+        _ = Pack(root).cases[0].pixels
+
+
+def test_two_acceptances_are_compared_radiograph_by_radiograph(
+    pack: Pack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def one_higher(case: Case) -> Answer:
+        said = _expert(case)
+        return said if said.score is None else replace(said, score=said.score + 1)
+
+    for name, analyse in (("first", _expert), ("second", one_higher)):
+        found = acceptance.accept(Subject({}, analyse), pack.cases, "all", FEW, 0)
+        write_cases(tmp_path / f"{name}.csv", found.results)
+    again = read_cases(tmp_path / "first.csv")
+    assert len(again) == 12 and isnan(again["p000"]["score"])
+    assert again["p001"]["score"] == 3 and again["p001"]["consensus"] == 4
+    tables = [str(tmp_path / f"{name}.csv") for name in ("first", "second")]
+    assert main(["compare", *tables, "--resamples", str(FEW)]) == 0
+    printed = capsys.readouterr().out
+    assert "12 radiographs in both tables; 0 of 11 that both scored have the same score; 1 have none" in printed
+    # COVID-19 one short, then right (7); normals right, then one over (4).
+    assert "| severity error | 11 | 0.636 " in printed
+    assert "| score | 11 | 1.909 (" in printed and "| 1.000 (1.000 to 1.000) |" in printed
+    assert main(["compare", tables[0], str(pack.cases[0].root / "table.csv")]) == 2
+    assert "expected the columns" in capsys.readouterr().err
+
+
+def test_help_says_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["weights", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "all: every radiograph (default: held-out)" in said
+    assert "(default: 12)" in said and "None" not in said and "False" not in said
 
 
 def test_a_radiograph_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -140,8 +214,16 @@ def test_weights_from_pack_to_report(pack: Pack, tmp_path: Path, capsys: pytest.
     out = tmp_path / "reports" / "weights.html"
     asked = ["weights", "--data", str(pack.cases[0].root), "--split", "val", "--resamples", str(FEW), "--out", str(out)]
     assert main([*asked, "--device", "cpu", "--worst", "2"]) == 0
-    assert "share of radiographs scored | 3 |" in capsys.readouterr().out
-    _read_page(out.read_text())
+    printed = capsys.readouterr().out
+    assert "share of radiographs scored | 3 |" in printed
+    assert "Of the card's own cross-validation" in printed
+    text = out.read_text()
+    _read_page(text)
+    assert f"<dt>Date</dt><dd>{date.today():%Y-%m-%d}</dd>" in text
+    assert f"<dt>Data</dt><dd>{pack.cases[0].root}</dd>" in text
+    assert len(read_cases(out.with_suffix(".csv"))) == 3
+    # A made-up pack is far from the bars.
+    assert main([*asked, "--device", "cpu", "--check"]) == 1
     assert main(["weights", "--data", str(pack.cases[0].root), "--split", "elsewhere"]) == 2
     assert "of the split 'elsewhere', found none" in capsys.readouterr().err
 
@@ -162,7 +244,7 @@ def test_a_service_says_what_its_weights_say(server: Server, pack: Pack, tmp_pat
     ]
     assert main([*asked, "--out", str(out), "--worst", "2", "--parallel", "2"]) == 0
     _read_page(out.read_text())
-    assert server.url in out.read_text()
+    assert f"{server.url}, version {VERSION}" in out.read_text()
     service = Service(server.url)
     assert service.describe()["Threshold"]
     case = pack.cases[0]

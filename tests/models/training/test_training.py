@@ -297,7 +297,7 @@ def test_a_head_that_the_choice_does_without_is_left_out(tmp_path: Path) -> None
 def test_what_is_no_pack_is_named(tmp_path: Path) -> None:
     with pytest.raises(PackError, match=r"table\.csv: expected a radiograph pack's table"):
         Pack(tmp_path)
-    (tmp_path / "table.csv").write_text("id,split\nx,train\n")
+    (tmp_path / "table.csv").write_text("id,score\nx,four\n")
     with pytest.raises(PackError, match="line 2"):
         Pack(tmp_path)
 
@@ -351,10 +351,11 @@ def test_the_command_line_from_pack_to_evaluation(
     # Barely fitted lungs would leave stage II without a radiograph: the embedded ones stand in.
     assert main(["disease", *data, *short, "--batches", "1", "--out", str(tmp_path / "disease")]) == 0
     disease = ["--disease", str(tmp_path / "disease" / "disease.safetensors")]
-    assert main(["evaluate", *data, *lungs, *disease, "--split", "all", "--check"]) == 1
+    assert main(["record", *data, *lungs, *disease, "--split", "all"]) == 0
     printed = capsys.readouterr().out
     assert "| lungs, mean Dice | 12 |" in printed
     assert "WORSE" in printed
+    assert json.loads((tmp_path / "lungs" / "lungs.json").read_text())["metrics"]["all"]["lungs, mean Dice"] < 1
     card = json.loads((tmp_path / "disease" / "disease.json").read_text())
     assert (card["role"], card["architecture"], card["input_size"], card["threshold"]) == ("disease", "MAnet", 64, 0.3)
 
