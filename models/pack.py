@@ -49,7 +49,7 @@ class Case:
         published: severity scores that published systems gave, by system.
         source, view: the collection it is from and how it was taken, as recorded; may be empty.
         boxes: drawn round each opacity, in the radiograph's own pixels; empty where nobody drew any.
-        path: of the file, from the folder or its ``images/``; empty: the id names it.
+        path: of the file, from the folder or its ``images/``, in a table without ids; empty: the id names it.
     """
 
     root: Path
@@ -245,7 +245,8 @@ def _read_row(root: Path, row: dict[str, str]) -> Case:
         source=row.get("source") or "",
         view=row.get("view") or "",
         boxes=tuple(_rectangle(text) for text in (row.get("boxes") or "").split(";") if text),
-        path=row.get("file") or "",
+        # Beside an id it is what the file was called elsewhere.
+        path="" if row.get("id") else row.get("file") or "",
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.version import VERSION
 from tests.app.server import ROOT, Server
 from tests.support.ports import free_port
 from tests.support.scripts import load_script
@@ -42,6 +43,12 @@ def test_the_image_has_what_the_tests_ran_with(lock: Path) -> None:
     assert wanted is not None
     needed = {_name(name) for name in re.findall(r'"([A-Za-z0-9._-]+)', wanted[1])}
     assert needed <= set(locked)
+
+
+def test_image_and_tag_have_the_version() -> None:
+    assert f'image.version="{VERSION}"' in (ROOT / "docker" / "Dockerfile").read_text()
+    tags = re.findall(r"image: cxr-severity:(\S+)", (ROOT / "docker-compose.yml").read_text())
+    assert sorted(tags) == [f"${{CXR_TAG:-{VERSION}}}-{variant}" for variant in ("cpu", "cuda")]
 
 
 def test_there_is_a_lock_for_each_variant() -> None:

@@ -17,7 +17,7 @@ from models.training.doubts.samples import CHEST, EXPOSED, HELD_OUT, Sample, exp
 
 Loss: TypeAlias = Callable[[Tensor], Tensor]
 
-PENALTY: Final = 3e-3
+PENALTY: Final = 1e-3
 POLARITY_PENALTY: Final = 1e-2
 SIDES_PENALTY: Final = 1e-3
 REFUSED_SHARE: Final = 0.01

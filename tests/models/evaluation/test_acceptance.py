@@ -160,6 +160,8 @@ def test_a_table_of_files_and_scores_is_enough(tmp_path: Path) -> None:
     two = Subject({}, lambda case: Answer(2, (0.5,) * 6, 0.3, (), case.pixels > 0, case.pixels > 99))
     found = acceptance.accept(two, cases, "held-out", FEW, 0)
     assert found.severity["all scored by readers"].count == 1
+    (root / "table.csv").write_text("id,file\np002,what it was called.jpg\n")
+    assert Pack(root).cases[0].pixels.ndim == 2, "where there is an id, it names the picture"
     (root / "table.csv").write_text("picture,score\none more.jpg,2\n")
     with pytest.raises(
         PackError, match=r"expected a column id \(the name of each picture .* or file \(.*found picture"
