@@ -1,5 +1,7 @@
 """Problems as RFC 9457 ``application/problem+json`` answers."""
 
+from functools import cached_property
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -38,7 +40,7 @@ def problem_response(request: Request, problem: Problem) -> Response:
 def add_problem_handlers(app: FastAPI) -> None:
     """Makes every error that a route may raise a problem answer."""
     app.add_exception_handler(Problem, _problem)  # type: ignore[arg-type]
-    app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, _Invalid(app))  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
     app.add_exception_handler(ClientDisconnect, _gone)
 
@@ -47,14 +49,21 @@ async def _problem(request: Request, error: Problem) -> Response:
     return problem_response(request, error)
 
 
-async def _invalid(request: Request, error: RequestValidationError) -> Response:
-    return problem_response(request, InvalidParameter(describe_faults(error.errors(), _known_parameters(request))))
+class _Invalid:
+    """Answers a request whose query parameters are not valid."""
 
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
 
-def _known_parameters(request: Request) -> list[str]:
-    """The names of the query parameters that the request's route takes."""
-    operations = request.app.openapi()["paths"][request.scope["route"].path]
-    return [parameter["name"] for parameter in operations[request.method.lower()]["parameters"]]
+    async def __call__(self, request: Request, error: RequestValidationError) -> Response:
+        known = self._parameters[request.scope["route"].path]
+        return problem_response(request, InvalidParameter(describe_faults(error.errors(), known)))
+
+    @cached_property
+    def _parameters(self) -> dict[str, list[str]]:
+        """By path, the names of the query parameters that it takes; made once, when all routes are there."""
+        posts = {path: routes["post"] for path, routes in self._app.openapi()["paths"].items() if "post" in routes}
+        return {path: [one["name"] for one in post["parameters"]] for path, post in posts.items()}
 
 
 async def _http(request: Request, error: HTTPException) -> Response:

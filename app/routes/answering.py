@@ -68,7 +68,11 @@ class AnalysisQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     threshold: float | None = Field(
-        None, ge=0, le=1, description="a zone counts when its diseased share is over it; empty: the card's"
+        None,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="a zone counts when its diseased share is over it; empty: the card's",
     )
     polarity: Polarity = Field("as_is", description="auto: a radiograph that is found inverted is inverted back")
 

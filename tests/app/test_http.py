@@ -175,7 +175,7 @@ def test_what_makes_no_score_affects_no_zone(server: Server) -> None:
             "x" * 40 + ": no such parameter; there are threshold, polarity, overlay, overlay_format, uncertainty",
         ),
         ({"threshold": "half"}, "threshold: expected a number"),
-        ({"threshold": "nan"}, "threshold: expected 0 or more"),
+        ({"threshold": "nan"}, "threshold: expected a finite number"),
         ({"threshold": "-0.1"}, "threshold: expected 0 or more"),
         ({"threshold": "1.5"}, "threshold: expected 1 or less"),
         ({"overlay": "maybe"}, "overlay: expected true or false"),
@@ -187,6 +187,11 @@ def test_what_makes_no_score_affects_no_zone(server: Server) -> None:
 def test_a_wrong_parameter_is_named_with_what_is_right(server: Server, query: dict[str, str], detail: str) -> None:
     problem = assert_problem(server.client.post("/score", params=query, content=b"x"), 400, "invalid_parameter")
     assert problem["detail"].startswith(detail)
+
+
+def test_reports_take_fewer_parameters(server: Server) -> None:
+    problem = assert_problem(server.client.post("/reports/sr?overlay=false", content=b"x"), 400, "invalid_parameter")
+    assert problem["detail"] == "overlay: no such parameter; there are threshold, polarity"
 
 
 @pytest.mark.parametrize(

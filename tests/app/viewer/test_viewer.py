@@ -201,7 +201,8 @@ def test_a_refused_radiograph_with_lungs_is_not_judged(viewer: Viewer, phantom: 
         window.fetch = async (...request) => {
           const report = await (await asked(...request)).json();
           const quality = { scorable: false, flags: ["not_frontal", "made_tomorrow"] };
-          return Response.json({ ...report, score: null, margin: null, quality });
+          const zones = report.zones.map((zone) => ({ ...zone, affected: null }));
+          return Response.json({ ...report, zones, score: null, margin: null, quality });
         };
         """
     )
