@@ -80,9 +80,22 @@ class Gateway:
     log: Path
     process: subprocess.Popen[bytes]
 
-    def entries(self) -> list[dict[str, object]]:
-        """The access log so far."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+    def entries(self, least: int = 0) -> list[dict[str, object]]:
+        """The access log so far, once it has ``least`` lines: nginx writes a line after its answer is sent.
+
+        Raises:
+            TimeoutError: it has fewer, and no more come.
+        """
+        deadline = time.monotonic() + END_SECONDS
+        while True:
+            # The last line may be half written.
+            lines = [line for line in self.log.read_text().splitlines(keepends=True) if line.startswith("{")]
+            whole = [json.loads(line) for line in lines if line.endswith("\n")]
+            if len(whole) >= least:
+                return whole
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(whole)} of {least} lines")
+            time.sleep(0.01)
 
 
 @contextmanager

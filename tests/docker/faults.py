@@ -102,7 +102,7 @@ def suffer(
         load.wait_for(1.0)
         FAULTS.get(fault, _nothing)(load, replicas, seconds)
         load.wait_for(2.0)
-    entries = front.entries()[before:]
+    entries = front.entries(before + len(load.outcomes))[before:]
     refused = [outcome for outcome in load.outcomes if outcome.status == 503 and outcome.retry_after]
     failed = [outcome for outcome in load.outcomes if not outcome.right and outcome not in refused]
     return Figures(
