@@ -9,6 +9,7 @@
 #   READ_TIMEOUT   how long a replica may take (default: 5 s over CXR_REQUEST_TIMEOUT_S)
 #   FAIL_TIMEOUT   how long a replica that failed is left alone (default 2s)
 #   PORT, TLS_PORT where to listen (8080, 8443); with TLS_DIR/tls.crt and tls.key PORT only redirects
+#   RUNBOOK        docs/operations.md, which is shown at /gateway/runbook (default /runbook.md)
 #   WORK           a folder it may write to (default /tmp/gateway)
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -29,6 +30,8 @@ client_body_buffer_size $max_body;
 proxy_read_timeout $read_timeout;
 ${RESOLVER:+resolver $RESOLVER valid=5s ipv6=off;}
 EOF
+
+echo "alias ${RUNBOOK:-/runbook.md};" >"$WORK/generated/runbook.conf"
 
 # Both have the same replicas; only the first leaves one alone that has failed.
 upstream() {

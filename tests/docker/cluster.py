@@ -111,7 +111,13 @@ def gateway(folder: Path, replicas: Sequence[str], **environment: str) -> Iterat
     """
     port = free_port()
     log = folder / "gateway.log"
-    settings = {"REPLICAS": " ".join(replicas), "PORT": str(port), "WORK": str(folder / "gateway"), **environment}
+    settings = {
+        "REPLICAS": " ".join(replicas),
+        "PORT": str(port),
+        "WORK": str(folder / "gateway"),
+        "RUNBOOK": str(ROOT / "docs" / "operations.md"),
+        **environment,
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(
             [str(START)],

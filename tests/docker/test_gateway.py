@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.server import Server
+from tests.app.server import ROOT, Server
 from tests.docker.cluster import Gateway, gateway, nginx_installed
 from tests.support.ports import free_port
 
@@ -50,6 +50,13 @@ def test_what_operators_read_is_closed(front: Gateway) -> None:
         assert httpx.get(front.url + path).status_code == 404
     assert httpx.get(f"{front.url}/health/ready").status_code == 200
     assert httpx.get(f"{front.url}/gateway/health").text == "ok\n"
+
+
+def test_the_alerts_runbook_can_be_opened(front: Gateway) -> None:
+    found = httpx.get(f"{front.url}/gateway/runbook")
+    assert found.status_code == 200
+    assert found.headers["content-type"] == "text/plain; charset=utf-8"
+    assert found.text == (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
 def test_it_does_not_tell_its_version(front: Gateway) -> None:
