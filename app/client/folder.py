@@ -49,7 +49,7 @@ class NotSent(Exception):
     """A file that is not worth sending.
 
     Attributes:
-        code: that of the problem which the service would answer.
+        code: that of the problem which the service would answer, or ``unreadable_file``.
     """
 
     def __init__(self, code: str, detail: str) -> None:
@@ -61,19 +61,22 @@ def read_radiograph(path: Path) -> bytes:
     """The file's bytes.
 
     Raises:
-        NotSent: it is empty, or its first bytes are of no kind that the service reads.
-        OSError: it cannot be read.
+        NotSent: it cannot be read, is empty, or its first bytes are of no kind that the service reads.
     """
     if not path.is_file():
         # A pipe would be waited for, a socket or device is no picture.
         raise NotSent("unsupported_format", "not sent: no regular file")
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-        if not head:
-            raise NotSent("empty_file", "not sent: the file is empty")
-        if not is_radiograph(head):
-            raise NotSent("unsupported_format", "not sent: by its first bytes neither picture nor DICOM")
-        return head + file.read()
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+            rest = file.read() if is_radiograph(head) else b""
+    except OSError as error:
+        raise NotSent("unreadable_file", f"not sent: {error.strerror or type(error).__name__}") from error
+    if not head:
+        raise NotSent("empty_file", "not sent: the file is empty")
+    if not is_radiograph(head):
+        raise NotSent("unsupported_format", "not sent: by its first bytes neither picture nor DICOM")
+    return head + rest
 
 
 def is_radiograph(head: bytes) -> bool:

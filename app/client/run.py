@@ -96,8 +96,6 @@ class Run:
             radiograph = read_radiograph(self._folder.path / name)
         except NotSent as error:
             return Outcome(name, "not sent", unsent_row(error.code, str(error)), f"{error.code}: {error}")
-        except OSError as error:
-            return Outcome(name, "unanswered", reason=error.strerror or type(error).__name__)
         try:
             answer = self._sender.ask(radiograph)
         except Unanswered as error:
