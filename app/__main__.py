@@ -96,7 +96,11 @@ def serve(settings: Settings, workflow: Workflow | None = None) -> int:
 def _try_address(host: str, port: int) -> None:
     """Binds the address and lets it go, before networks are loaded for nothing; raises OSError where it cannot be."""
     for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        with socket.socket(family, kind) as probe:
+        try:
+            probe = socket.socket(family, kind)
+        except OSError:
+            continue  # A kernel without IPv6; the server passes over it as well.
+        with probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -63,10 +63,10 @@ def read_radiograph(path: Path) -> bytes:
     Raises:
         NotSent: it cannot be read, is empty, or its first bytes are of no kind that the service reads.
     """
-    if not path.is_file():
-        # A pipe would be waited for, a socket or device is no picture.
-        raise NotSent("unsupported_format", "not sent: no regular file")
     try:
+        if not path.is_file():
+            # A pipe would be waited for, a socket or device is no picture.
+            raise NotSent("unsupported_format", "not sent: no regular file")
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
             rest = file.read() if is_radiograph(head) else b""

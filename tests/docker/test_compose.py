@@ -1,5 +1,6 @@
 """docker-compose.yml as the real docker-compose reads it."""
 
+import os
 import shutil
 import subprocess
 from typing import Any
@@ -15,8 +16,7 @@ PROFILES = ("cpu", "gpu", "pacs")
 REPLICAS = ("service-0", "service-1", "service-cpu")
 
 
-@pytest.fixture(scope="module")
-def services() -> dict[str, Any]:
+def resolved(**variables: str) -> dict[str, Any]:
     """The services after anchors, merges and variables are resolved."""
     if shutil.which("docker-compose") is None:
         pytest.skip("docker-compose is not installed")
@@ -27,10 +27,17 @@ def services() -> dict[str, Any]:
         text=True,
         check=False,
         cwd=ROOT,
+        env={**os.environ, **variables},
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = yaml.safe_load(done.stdout)["services"]
     return found
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    """With every default."""
+    return resolved()
 
 
 def test_each_gpu_has_one_replica(services: dict[str, Any]) -> None:
@@ -66,6 +73,16 @@ def test_variables_are_settings(services: dict[str, Any]) -> None:
     fields = {f"CXR_{name}".upper() for name in Settings.model_fields}
     for name in REPLICAS:
         assert set(services[name]["environment"]) <= fields
+
+
+def test_settings_reach_the_replicas_and_the_gateway() -> None:
+    fixed = {"device", "host", "port"}
+    given = {f"CXR_{name}".upper(): f"given-{name}" for name in Settings.model_fields if name not in fixed}
+    services = resolved(**given)
+    for name in REPLICAS:
+        assert given.items() <= services[name]["environment"].items()
+    followed = {name: given[name] for name in ("CXR_MAX_UPLOAD_MB", "CXR_REQUEST_TIMEOUT_S")}
+    assert followed.items() <= services["gateway"]["environment"].items()
 
 
 def test_gateway_and_prometheus_know_every_replica(services: dict[str, Any]) -> None:

@@ -78,6 +78,18 @@ def test_a_body_over_the_limit_is_a_problem(front: Gateway, size: int, detail: s
     assert (answer.json()["code"], answer.json()["detail"]) == ("upload_too_large", detail)
 
 
+@pytest.mark.parametrize(("size", "status"), [(2 * 2**20, 503), (3 * 2**20, 413)])
+def test_its_body_limit_follows_the_services(tmp_path: Path, size: int, status: int) -> None:
+    with gateway(tmp_path, [NOBODY], CXR_MAX_UPLOAD_MB="1.5") as small:
+        assert httpx.post(f"{small.url}/score", content=bytes(size), timeout=60).status_code == status
+
+
+def test_its_patience_follows_the_services_deadline(tmp_path: Path) -> None:
+    with gateway(tmp_path, [NOBODY], CXR_REQUEST_TIMEOUT_S="2.5"):
+        limits = (tmp_path / "gateway" / "generated" / "limits.conf").read_text()
+    assert "proxy_read_timeout 7500ms;" in limits
+
+
 def test_uploads_and_answers_touch_no_disk(front: Gateway, server: Server, phantom_png: bytes) -> None:
     folder = front.log.parent / "gateway" / "temporary"
     upload = phantom_png + bytes(8 * 2**20)

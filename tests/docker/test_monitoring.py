@@ -19,6 +19,8 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.keys import hash_key, new_key
+from app.main import create_app
+from app.settings import Settings
 from tests.app.server import Server, running
 from tests.docker.monitoring_files import (
     GRAFANA,
@@ -106,6 +108,17 @@ def test_every_recorded_expression_is_used_by_an_alert_or_a_rule_and_by_a_panel(
     assert set(recorded) <= in_rules
     behind = set().union(*(metric_names(recorded[name]) for name in shown & set(recorded)))
     assert set(recorded) <= shown | behind
+
+
+def test_every_choice_of_routes_is_that_of_all_analyses() -> None:
+    app = create_app(Settings(_env_file=None))
+    routes = {path for path, methods in app.openapi()["paths"].items() if "post" in methods}
+    others = set(app.openapi()["paths"]) - routes
+    expressions = [target.expression for target in targets()] + [rule["expr"] for rule in rules()]
+    chosen = {pattern for expression in expressions for pattern in re.findall(r'route=~?"([^"]*)"', expression)}
+    assert chosen
+    for pattern in chosen:
+        assert {route for route in routes | others if re.fullmatch(pattern, route)} == routes
 
 
 def test_panels_are_whole() -> None:
