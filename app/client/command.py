@@ -104,6 +104,7 @@ class _Command:
             self._tally.add(Outcome(folder, "unanswered", reason=error.strerror or type(error).__name__))
         rest = [name for name in names if (self._dataset, name) not in self._table.scored]
         before = len(names) - len(rest)
+        unscored_before = sum(self._table.scored.get((self._dataset, name)) is False for name in names)
         try:
             with self._progress() as progress:
                 bar = progress.add_task("", total=len(names), completed=before, note="")
@@ -116,7 +117,7 @@ class _Command:
                     self._keep(outcome)
                     progress.update(bar, advance=1, note="")
         finally:
-            self._say(before)
+            self._say(before, unscored_before)
         # A folder that could not be read has no names.
         all_scored = not unread and all(self._table.scored.get((self._dataset, name), False) for name in names)
         return SCORED if all_scored else UNSCORED
@@ -136,8 +137,8 @@ class _Command:
             disable=self._quiet,
         )
 
-    def _say(self, before: int) -> None:
-        for line in self._tally.troubles():
+    def _say(self, before: int, unscored_before: int) -> None:
+        for line in self._tally.troubles(unscored_before):
             self._console.print(line)
         if len(self._table.models) > 1:
             self._console.print("the table has scores of different networks or thresholds; its columns say which")

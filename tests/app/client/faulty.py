@@ -97,12 +97,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def faulty_service() -> Iterator[Faulty]:
-    """Ready, with the gate open."""
+def faulty_service(port: int = 0) -> Iterator[Faulty]:
+    """Ready, with the gate open.
+
+    Args:
+        port: on loopback; 0 takes any that is free.
+    """
     faulty = Faulty()
     faulty.gate.set()
     handler = type("Handler", (_Handler,), {"faulty": faulty})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

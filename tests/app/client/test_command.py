@@ -52,7 +52,8 @@ def test_a_folder_with_masks_and_overlays(server: Server, phantom_png: bytes, tm
         ("nothing.dcm", "not sent", "empty_file"),
     ):
         assert re.search(f"{kind}: {name}: .*{code}", result.stderr)
-    assert "2 not sent, 1 refused, 4 scored, 1 unscorable; 0 answered before" in result.stderr
+    unsent = "2 not sent (1 empty_file, 1 unsupported_format)"
+    assert f"{unsent}, 1 refused (1 unreadable_image), 4 scored, 1 unscorable; 0 answered before" in result.stderr
     for name, code in (("notes.png", "unsupported_format"), ("nothing.dcm", "empty_file")):
         assert (found[name]["score"], found[name]["status"], found[name]["error"]) == ("", "", code)
     assert "Research use only. Not a medical device." in result.stderr
@@ -87,6 +88,7 @@ def test_a_folder_with_masks_and_overlays(server: Server, phantom_png: bytes, tm
     again = score(folder, table, server.url, *options)
     assert again.exit_code == 1
     assert "nothing to send; 8 answered before" in again.stderr  # the masks among the radiographs are not looked at
+    assert "4 answered before without a score" in again.stderr
     assert len(rows(table)) == 8
 
 

@@ -89,14 +89,15 @@ def test_an_empty_file_is_not_sent(tmp_path: Path) -> None:
     assert refusal.value.code == "empty_file"
 
 
-def test_what_cannot_be_read_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("forbidden", ["open", "stat"])  # the file, or what its folder says of it
+def test_what_cannot_be_read_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forbidden: str) -> None:
     # The tests may run as root, who may read everything.
     (tmp_path / "a.png").write_bytes(b"x")
 
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, forbidden, refuse)
     with pytest.raises(NotSent, match="not sent: Permission denied") as refusal:
         read_radiograph(tmp_path / "a.png")
     assert refusal.value.code == "unreadable_file"
