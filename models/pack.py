@@ -1,9 +1,11 @@
 """A radiograph pack on disk: pictures, masks, readers' scores and published zone shares."""
 
 import csv
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import nan
 from pathlib import Path
 from typing import TypeAlias
 
@@ -134,13 +136,17 @@ class Pack:
         """Reads each ``table.csv``; pictures are read when first asked for.
 
         Raises:
-            PackError: no table, a row that does not parse, or an id that two folders have.
+            PackError: no table, a row that does not parse, or a radiograph that is there twice.
         """
         self.cases = tuple(case for root in roots for case in _read_table(root) if not case.duplicate)
         homes: dict[str, Path] = {}
         for case in self.cases:
-            if homes.setdefault(case.id, case.root) != case.root:
-                raise PackError(f"{case.root}: expected other ids than {homes[case.id]} has, found {case.id!r} in both")
+            home = homes.get(case.id)
+            if home == case.root:
+                raise PackError(f"{home}: expected each radiograph once, found {case.id!r} twice")
+            if home is not None:
+                raise PackError(f"{case.root}: expected other ids than {home} has, found {case.id!r} in both")
+            homes[case.id] = case.root
 
     def __iter__(self) -> Iterator[Case]:
         return iter(self.cases)
@@ -206,24 +212,30 @@ def _read_table(root: Path) -> Iterator[Case]:
     table = root / "table.csv"
     if not table.is_file():
         raise PackError(f"{table}: expected a radiograph pack's table, found none")
-    # A spreadsheet may put a byte order mark before the first column.
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        columns = rows.fieldnames or ()
-        if not set(_NAMES) & set(columns):
-            wanted = " or ".join(f"{name} ({meaning})" for name, meaning in _NAMES.items())
-            raise PackError(f"{table}: expected a column {wanted}, found {', '.join(columns) or 'none'}")
-        for line, row in enumerate(rows, start=2):
-            try:
-                yield _read_row(root, row)
-            except ValueError as error:
-                raise PackError(f"{table}, line {line}: {error}") from error
+    try:
+        # A spreadsheet may put a byte order mark before the first column.
+        text = table.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PackError(f"{table}: expected UTF-8: {error}") from error
+    rows = csv.DictReader(io.StringIO(text))
+    columns = rows.fieldnames or ()
+    if not set(_NAMES) & set(columns):
+        wanted = " or ".join(f"{name} ({meaning})" for name, meaning in _NAMES.items())
+        raise PackError(f"{table}: expected a column {wanted}, found {', '.join(columns) or 'none'}")
+    for line, row in enumerate(rows, start=2):
+        try:
+            yield _read_row(root, row)
+        except ValueError as error:
+            raise PackError(f"{table}, line {line}: {error}") from error
 
 
 def _read_row(root: Path, row: dict[str, str]) -> Case:
+    name = row.get("id") or row.get("file")
+    if not name:
+        raise ValueError(f"expected {' or '.join(_NAMES)}, found neither")
     return Case(
         root=root,
-        id=row.get("id") or row.get("file") or "",
+        id=name,
         split=row.get("split") or "",
         label=row.get("label") or "",
         patient=row.get("patient") or "",
@@ -231,7 +243,7 @@ def _read_row(root: Path, row: dict[str, str]) -> Case:
         has_lungs=bool(row.get("lungs")),
         has_disease=row.get("disease") == "1",
         duplicate=bool(row.get("dup")),
-        score=float(row["score"]) if row.get("score") else None,
+        score=_score(row["score"]) if row.get("score") else None,
         readers=_numbers(row, ("score_r", "score_d")),
         shares=_numbers(row, tuple(f"median_ratio_{zone}" for zone in range(1, 7))) or None,
         brixia=tuple(
@@ -248,6 +260,16 @@ def _read_row(root: Path, row: dict[str, str]) -> Case:
         # Beside an id it is what the file was called elsewhere.
         path="" if row.get("id") else row.get("file") or "",
     )
+
+
+def _score(text: str) -> float:
+    try:
+        score = float(text)
+    except ValueError:
+        score = nan
+    if not 0 <= score <= len(ZONES):
+        raise ValueError(f"expected a score of 0 to {len(ZONES)}, found {text!r}")
+    return score
 
 
 def _rectangle(text: str) -> Rectangle:

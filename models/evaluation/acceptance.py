@@ -37,6 +37,8 @@ _KINDS: Final[Mapping[str, Callable[[Case], str]]] = {
     "age group": lambda case: case.age_group,
 }
 
+NO_SCORES: Final = "No radiograph has a reader's score: the table's column score (0 to 6) is missing or empty."
+
 
 @dataclass(frozen=True)
 class Overlap:
@@ -112,6 +114,18 @@ class Acceptance:
         return all(line.holds for line in self.bars)
 
     @property
+    def verdict(self) -> str:
+        """What is said of the bars as a whole."""
+        judged = [line for line in self.bars if line.limit is not None]
+        applicable = [line for line in judged if line.count]
+        if behind := [line.name for line in applicable if not line.holds]:
+            return f"Failed: {', '.join(behind)}."
+        return (
+            f"Passed: {len(applicable)} of {len(judged)} bars apply to these radiographs, and no figure falls behind "
+            "what the embedded default reaches on radiographs that it was not fitted on."
+        )
+
+    @property
     def scored(self) -> float:
         """Share of radiographs that got a score."""
         return _scored(self.results)
@@ -175,7 +189,7 @@ def score_counts(results: Sequence[Result]) -> np.ndarray:
 
 
 def summary(found: Acceptance) -> str:
-    """Markdown: the bars, the few lines for a terminal, then the groups, views and sources."""
+    """Markdown: the bars and their verdict, the few lines for a terminal, then the groups, views and sources."""
     lines = [(f"severity MAE, {name}", str(one.count), one.mae.text(3)) for name, one in found.severity.items()]
     if found.readers.count:
         lines.append(("two readers' disagreement, COVID-19", str(found.readers.count), found.readers.mae.text(3)))
@@ -193,7 +207,10 @@ def summary(found: Acceptance) -> str:
             ("control: upside down", radiographs, found.brixia.upside_down.text()),
         ]
     lines.append(("share of radiographs scored", str(len(found.results)), f"{found.scored:.3f}"))
-    tables = [bars_table(found.bars), markdown(("figure", "n", "value, 95 % interval"), lines)]
+    tables = [bars_table(found.bars), found.verdict]
+    if not found.severity:
+        tables.append(NO_SCORES)
+    tables.append(markdown(("figure", "n", "value, 95 % interval"), lines))
     for kind in ("group", "view", "source"):
         rows = [(one.name, str(one.count), *_rates(one), one.mae.text()) for one in found.subgroups[kind]]
         if not rows:

@@ -64,7 +64,7 @@ class Figure:
     Attributes:
         role: the stage whose figure it is, or ``people`` for what it is compared with.
         count: radiographs behind it; with none there is no figure, and its bar does not apply.
-        others: the same figure of published systems.
+        others: the same figure of published systems, on the same radiographs.
         limit: the figure must be at least this, or at most where ``lower_is_better``; None: no bar.
     """
 
@@ -85,6 +85,11 @@ class Figure:
     def holds(self) -> bool:
         """Whether the bar is reached, or what is known to be reached instead."""
         return self.met or self._reaches(FALLEN_SHORT.get(self.name, self.limit))
+
+    @property
+    def bar(self) -> str:
+        """The bar as it is printed; empty where there is none."""
+        return "" if self.limit is None else f"{'≤' if self.lower_is_better else '≥'} {self.limit:.4g}"
 
     @property
     def verdict(self) -> str:
@@ -156,10 +161,9 @@ def table(lines: Sequence[Figure]) -> str:
     header = ["figure", "n", "found", *SYSTEMS.values(), "bar", ""]
     rows = []
     for line in lines:
-        bar = "" if line.limit is None else f"{'≤' if line.lower_is_better else '≥'} {line.limit:.4g}"
         others = [f"{line.others[name]:.3f}" if name in line.others else "" for name in SYSTEMS]
         value = f"{line.value:.3f}" if line.count else ""
-        rows.append([line.name, str(line.count), value, *others, bar, line.verdict])
+        rows.append([line.name, str(line.count), value, *others, line.bar, line.verdict])
     return markdown(header, rows)
 
 
@@ -201,7 +205,8 @@ def _severity(name: str, results: Sequence[Result], limit: float | None) -> Figu
         errors = [
             abs(dict(result.case.published)[system] - result.case.score)
             for result in results
-            if result.case.score is not None and system in dict(result.case.published)
+            # On the same radiographs: where ours has no score, theirs does not count.
+            if result.score is not None and result.case.score is not None and system in dict(result.case.published)
         ]
         if errors:
             others[system] = _mean(errors)

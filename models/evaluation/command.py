@@ -88,6 +88,7 @@ def _weights(options: argparse.Namespace) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     first, second = (cases.read_cases(path) for path in (options.first, options.second))
+    sys.stdout.write(f"First: {options.first}; second: {options.second}.\n\n")
     sys.stdout.write(f"{cases.compared(first, second, options.resamples, options.seed)}\n")
     return 0
 
@@ -204,7 +205,8 @@ class _Help(argparse.HelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
-        if action.default in (None, False, argparse.SUPPRESS) or action.default == []:
+        # By identity: 0 is a default that says something, and it equals False.
+        if action.default is None or action.default is False or action.default in (argparse.SUPPRESS, []):
             return text
         return f"{text} (default: %(default)s)".lstrip()
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import isfinite
 
 from models.evaluation import plots
-from models.evaluation.acceptance import Acceptance, Overlap, score_counts
+from models.evaluation.acceptance import NO_SCORES, Acceptance, Overlap, score_counts
 from models.evaluation.agreement import Agreement
 from models.evaluation.document import definitions, document, paragraph, picture, plot, section, table, verdict
 from models.evaluation.pictures import draw
@@ -54,25 +54,20 @@ def _subject(found: Acceptance, subject: Subject) -> str:
 
 
 def _bars(found: Acceptance) -> str:
-    judged = [line for line in found.bars if line.limit is not None]
     rows = [
         (
             line.name,
             str(line.count),
             f"{line.value:.3f}" if line.count else "–",
-            f"{'≤' if line.lower_is_better else '≥'} {line.limit:.4g}",
+            line.bar,
             line.verdict,
         )
-        for line in judged
+        for line in found.bars
+        if line.limit is not None
     ]
-    said = (
-        "Passed: no figure falls behind what the embedded default reaches on radiographs that it was not fitted on."
-        if found.passes
-        else f"Failed: {', '.join(line.name for line in judged if not line.holds)}."
-    )
     return section(
         "Bars of the embedded default",
-        verdict(said, found.passes),
+        verdict(found.verdict, found.passes),
         table(("figure", "n", "found", "bar", ""), rows),
         paragraph(
             "A bar of which the radiographs say nothing is not applicable. A missed one is held at what is reached."
@@ -82,7 +77,7 @@ def _bars(found: Acceptance) -> str:
 
 def _severity(found: Acceptance) -> str:
     if not found.severity:
-        return section("Severity", paragraph("No radiograph of the pack has a reader's score."))
+        return section("Severity", paragraph(NO_SCORES))
     rows = [(name, *_cells(one)) for name, one in found.severity.items()]
     rows += [(f"{name}, on the COVID-19 ones", *_cells(one)) for name, one in found.systems.items()]
     if found.readers.count:
@@ -122,14 +117,18 @@ def _masks(found: Acceptance) -> str:
         if isinstance(one, Overlap)
     ]
     if not rows:
-        return section("Masks", paragraph("The pack has no drawn masks."))
+        return section(
+            "Masks", paragraph("No drawn masks: the table's columns lungs and disease are missing or empty.")
+        )
     return section("Masks, Dice against drawn ones", table(("mask", "n", "mean", "5th percentile"), rows))
 
 
 def _zones(found: BrixiaAgreement | None) -> str:
     title = "Zone by zone, shares against two radiologists' Brixia scores"
     if found is None:
-        return section(title, paragraph("Fewer than three radiographs of the pack have Brixia scores."))
+        return section(
+            title, paragraph("Fewer than three radiographs have Brixia scores (columns brixia_s_… and brixia_j_…).")
+        )
     said = (
         "Sides and ends are where they should be: both controls are worse beyond chance."
         if found.is_oriented

@@ -98,12 +98,12 @@ class Service:
         if self.threshold is not None:
             query["threshold"] = f"{self.threshold:g}"
         status, said = self._ask(f"/segment?{urllib.parse.urlencode(query)}", case.file.read_bytes())
-        if status in (401, 404, 405) or status >= 500:
+        if status in (401, 404, 405) or status >= 500 or (status != 200 and "code" not in said):
             raise ServiceError(f"{self.url} answered {status} to {case.id}: {said.get('code')}")
+        if status != 200:
+            nothing = np.zeros(case.pixels.shape, np.bool_)
+            return Answer(None, (nan,) * len(ZONES), nan, (str(said["code"]),), nothing, nothing)
         try:
-            if status != 200:
-                nothing = np.zeros(case.pixels.shape, np.bool_)
-                return Answer(None, (nan,) * len(ZONES), nan, (str(said["code"]),), nothing, nothing)
             shares = {zone["zone"]: nan if zone["share"] is None else float(zone["share"]) for zone in said["zones"]}
             return Answer(
                 score=said["score"],

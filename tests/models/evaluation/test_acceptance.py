@@ -89,6 +89,8 @@ def test_figures_of_a_made_up_pack(pack: Pack) -> None:
     # Ours on the same radiographs: the one without a score is left out of both.
     assert found.systems["BS-Net"].count == found.severity["COVID-19"].count
     assert not found.passes
+    assert found.verdict.startswith("Failed: ") and "severity MAE, COVID-19" in found.verdict
+    assert "healthy adults" not in found.verdict
     assert "| healthy adults, mean score | 2 | 0.000 |" in acceptance.summary(found)
     views = {one.name: one for one in found.subgroups["view"]}
     assert (views["AP"].count, views["AP"].scored) == (6, pytest.approx(5 / 6))
@@ -147,7 +149,10 @@ def test_a_pack_of_nothing_but_radiographs_still_gets_a_report(tmp_path: Path) -
     text = page.render(found, nobody, worst=3)
     _read_page(text)
     assert ">nan<" not in text
-    assert "No radiograph of the pack has a reader&#x27;s score." in text
+    assert (
+        "No radiograph has a reader&#x27;s score: the table&#x27;s column score (0 to 6) is missing or empty." in text
+    )
+    assert acceptance.NO_SCORES in acceptance.summary(found)
 
 
 def test_a_table_of_files_and_scores_is_enough(tmp_path: Path) -> None:
@@ -160,16 +165,31 @@ def test_a_table_of_files_and_scores_is_enough(tmp_path: Path) -> None:
     two = Subject({}, lambda case: Answer(2, (0.5,) * 6, 0.3, (), case.pixels > 0, case.pixels > 99))
     found = acceptance.accept(two, cases, "held-out", FEW, 0)
     assert found.severity["all scored by readers"].count == 1
+    assert found.verdict.startswith("Passed: 1 of 13 bars apply to these radiographs")
+    assert found.verdict in acceptance.summary(found) and found.verdict in page.render(found, two, worst=1)
     (root / "table.csv").write_text("id,file\np002,what it was called.jpg\n")
     assert Pack(root).cases[0].pixels.ndim == 2, "where there is an id, it names the picture"
-    (root / "table.csv").write_text("picture,score\none more.jpg,2\n")
-    with pytest.raises(
-        PackError, match=r"expected a column id \(the name of each picture .* or file \(.*found picture"
-    ):
-        Pack(root)
     (root / "table.csv").write_text("file,score\nnone.jpg,2\n")
     with pytest.raises(PackError, match=r"none\.jpg: expected a picture"):
         _ = Pack(root).cases[0].pixels
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("picture,score\na.jpg,2\n", r"expected a column id \(the name of each picture .* or file \(.*found picture"),
+        ("file,score\na.jpg,7\n", r"line 2: expected a score of 0 to 6, found '7'"),
+        ("file,score\na.jpg,1\nb.jpg,nan\n", r"line 3: expected a score of 0 to 6, found 'nan'"),
+        ("file,score\na.jpg,mild\n", r"line 2: expected a score of 0 to 6, found 'mild'"),
+        ("file,score\n,1\n", r"line 2: expected id or file, found neither"),
+        ("file,score\na.jpg,1\na.jpg,2\n", r"expected each radiograph once, found 'a\.jpg' twice"),
+        ("file,score,note\na.jpg,1,m\xe4ssig\n", r"table\.csv: expected UTF-8"),
+    ],
+)
+def test_a_table_that_cannot_be_used_says_why(tmp_path: Path, table: str, said: str) -> None:
+    (tmp_path / "table.csv").write_bytes(table.encode("latin-1"))
+    with pytest.raises(PackError, match=said):
+        Pack(tmp_path)
 
 
 def test_two_acceptances_are_compared_radiograph_by_radiograph(
@@ -188,6 +208,7 @@ def test_two_acceptances_are_compared_radiograph_by_radiograph(
     tables = [str(tmp_path / f"{name}.csv") for name in ("first", "second")]
     assert main(["compare", *tables, "--resamples", str(FEW)]) == 0
     printed = capsys.readouterr().out
+    assert f"First: {tables[0]}; second: {tables[1]}." in printed
     assert "12 radiographs in both tables; 0 of 11 that both scored have the same score; 1 have none" in printed
     # COVID-19 one short, then right (7); normals right, then one over (4).
     assert "| severity error | 11 | 0.636 " in printed
@@ -201,7 +222,8 @@ def test_help_says_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
         main(["weights", "--help"])
     said = " ".join(capsys.readouterr().out.split())
     assert "all: every radiograph (default: held-out)" in said
-    assert "(default: 12)" in said and "None" not in said and "False" not in said
+    assert "(default: 12)" in said and "of the bootstrap (default: 0)" in said
+    assert "None" not in said and "False" not in said
 
 
 def test_a_radiograph_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -305,6 +327,10 @@ def test_a_refused_radiograph_has_no_score_and_its_code(pack: Pack, monkeypatch:
     assert answer.score is None and answer.flags == ("unreadable_image",)
     assert all(isnan(share) for share in answer.shares)
     assert not answer.lungs.any() and answer.lungs.shape == pack.cases[0].pixels.shape
-    monkeypatch.setattr(service, "_ask", lambda path, body=None: (401, {"code": "unauthorised"}))
-    with pytest.raises(ServiceError, match="answered 401"):
-        service.analyse(pack.cases[0])
+    (pack.cases[1].root / "images" / f"{pack.cases[1].id}.jpg").write_bytes(b"no picture")
+    with pytest.raises(PackError, match="none that can be read"):
+        service.analyse(pack.cases[1])
+    for status, body in ((401, {"code": "unauthorised"}), (400, {"message": "of a proxy"})):
+        monkeypatch.setattr(service, "_ask", lambda path, sent=None, said=(status, body): said)
+        with pytest.raises(ServiceError, match=f"answered {status}"):
+            service.analyse(pack.cases[0])

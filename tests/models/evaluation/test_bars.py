@@ -4,11 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.checkpoints import read_card
 from models.evaluation import (
     Figure,
     Result,
     area_under_curve,
     brixia_correlation,
+    cross_validated,
     dice,
     figures,
     mean_absolute_error,
@@ -16,6 +18,7 @@ from models.evaluation import (
 )
 from models.evaluation.bars import DISEASE_DICE, FALLEN_SHORT
 from models.pack import Case
+from models.weights import default_weights
 
 CASE = Case(
     root=Path(),
@@ -61,16 +64,19 @@ def test_brixia_correlation_falls_when_sides_or_ends_are_mixed_up() -> None:
 
 def test_the_table_has_bars_verdicts_and_other_systems() -> None:
     normal = replace(CASE, label="Normal", score=0.0, published=())
-    lines = figures([result(2), result(1, case=normal)])
+    without = result(None, case=replace(CASE, published=(("manet", 0.0),)))
+    lines = figures([result(2), without, result(1, case=normal)])
     by_name = {line.name: line for line in lines}
     covid = by_name["severity MAE, COVID-19"]
-    assert (covid.value, covid.count, covid.met) == (1.5, 1, False)
-    assert covid.others == {"manet": 1.5}
+    assert (covid.value, covid.count, covid.met) == (1.5, 2, False)
+    assert covid.others == {"manet": 1.5}, "of the same radiographs: ours has no score for one"
     assert by_name["lungs, mean Dice"].met
     assert by_name["readers' disagreement, COVID-19"].value == 1
     assert by_name["disease, mean Dice"].met, "without radiographs a bar does not apply"
+    refused = {line.name: line for line in figures([without])}
+    assert refused["severity MAE, COVID-19"].verdict == "WORSE", "radiographs without a score are no want of data"
     printed = table(lines)
-    assert "| severity MAE, COVID-19 | 1 | 1.500 | 1.500 |" in printed
+    assert "| severity MAE, COVID-19 | 2 | 1.500 | 1.500 |" in printed
     assert "| disease, mean Dice | 0 |  |  |  |  | ≥ 0.65 | not applicable |" in printed
     assert "WORSE" in printed
 
@@ -81,6 +87,13 @@ def test_a_known_miss_is_named_and_must_not_get_worse() -> None:
     assert [line.verdict for line in found.values()] == ["met", "missed", "WORSE"]
     assert [line.holds for line in found.values()] == [True, True, False]
     assert FALLEN_SHORT[name] < DISEASE_DICE
+
+
+def test_the_embedded_card_s_cross_validation_is_held_as_well() -> None:
+    lines = cross_validated(read_card(default_weights("disease")).metrics)
+    assert len([line for line in lines if line.limit is not None]) == 2
+    assert [line.name for line in lines if not line.holds] == []
+    assert cross_validated({}) == []
 
 
 def test_each_group_has_its_own_figures() -> None:
