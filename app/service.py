@@ -21,11 +21,13 @@ from app.metrics import Metrics
 from app.settings import Settings
 from app.version import BUILD, VERSION
 from models.cards import Role
-from models.checkpoints import CheckpointError
-from models.cpu import keep_freed_memory, limit_threads
-from models.device import DeviceError, default_batch_size, memory_readers, resolve_device, resolve_precision
+from models.files import CheckpointError
+from models.runtime.device import default_batch_size, memory_readers, resolve_device
+from models.runtime.errors import DeviceError
+from models.runtime.memory import keep_freed_memory
+from models.runtime.processors import limit_threads
+from models.runtime.stage import Stage
 from models.selftest import SelfTestError, run_self_test
-from models.stage import Stage
 from models.weights import default_weights
 from models.workflow import Workflow
 
@@ -116,7 +118,7 @@ class Service:
         self._announce(workflow, sizes)
 
     async def _run_once(self, function: Callable[[], _Result]) -> _Result:
-        """In a thread that ends with it: one that stays would keep a team of OpenMP's (``models.waiting``)."""
+        """In a thread that ends with it."""
         pool = ThreadPoolExecutor(1, thread_name_prefix="start")
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, function)
@@ -216,8 +218,13 @@ def load_workflow(settings: Settings) -> Workflow:
     device = resolve_device(settings.device)
 
     def load(role: Role, weights: Path | None) -> Stage:
-        precision = resolve_precision(settings.precision, device, role)
-        return Stage.load(weights or default_weights(role), role=role, device=device, precision=precision)
+        return Stage.load(
+            weights or default_weights(role),
+            role=role,
+            device=device,
+            precision=settings.precision,
+            cache=settings.cache_dir,
+        )
 
     lungs, disease = load("lungs", settings.lungs_weights), load("disease", settings.disease_weights)
     return Workflow(lungs, disease, threshold=settings.threshold)

@@ -28,14 +28,17 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, env_file=_FILE, extra="ignore", env_ignore_empty=True)
 
     device: str = Field("auto", description="auto | cpu | cuda | cuda:N; cuda without a GPU fails at start")
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="number format of the networks; auto: float32, but float16 for stage II on a GPU"
+    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
+        "auto", description="number format of the networks; auto: the fastest in which the weights hold on this device"
+    )
+    cache_dir: Path | None = Field(
+        None, description="folder for networks converted for the CPU; empty: they are converted at each start"
     )
     lungs_weights: Path | None = Field(None, description="stage I's weights; empty: the embedded default")
     disease_weights: Path | None = Field(None, description="stage II's weights; empty: the embedded default")
     threshold: float | None = Field(None, ge=0, le=1, description="a share over it counts; empty: the card's")
     max_batch_size: int | None = Field(
-        None, ge=1, description="most radiographs that share one run of a network; empty: 16 on a GPU, 4 on a CPU"
+        None, ge=1, description="most radiographs that share one run of a network on a GPU; empty: 16"
     )
     max_wait_ms: float = Field(
         0.0, ge=0, description="how long an idle device waits for a batch to fill, from its first arrival"

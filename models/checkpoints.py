@@ -5,24 +5,16 @@ card says is refused with one :class:`CheckpointError`.
 """
 
 import hashlib
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import ValidationError
 from safetensors.torch import save as dump_safetensors
 from torch import Tensor, nn
 
-from models.cards import ModelCard, Role, describe_errors
-from models.networks import (
-    UnknownNetworkError,
-    build_network,
-    canonical_architecture,
-    check_encoder,
-    unused_encoder_shapes,
-)
+from models.architectures import UnknownNetworkError, canonical_architecture
+from models.cards import ModelCard, Role, check_card, json_object, read_card, validated
+from models.files import CheckpointError, read_file, write_file
+from models.networks import build_network, check_encoder, unused_encoder_shapes
 from models.published import (
     INPUT_SIZES,
     THRESHOLDS,
@@ -32,17 +24,11 @@ from models.published import (
     upgrade_keys,
 )
 from models.statedicts import (
-    CheckpointError,
     State,
     check_state,
-    fingerprint,
     parse_safetensors,
     parse_torch,
-    read_file,
-    write_file,
 )
-
-__all__ = ["CheckpointError", "ModelCard", "Role", "fingerprint", "load_checkpoint", "save_checkpoint"]
 
 
 def save_checkpoint(path: str | Path, network: nn.Module, card: ModelCard, half: bool = True) -> ModelCard:
@@ -100,13 +86,13 @@ def load_checkpoint(path: str | Path, role: Role, card: ModelCard | None = None)
     sha256 = hashlib.sha256(data).hexdigest()
     if path.suffix == ".safetensors":
         card = card or read_card(path)
-        _check_card(path, card, role, sha256)
+        check_card(path, card, role, sha256)
         state = parse_safetensors(path, data)
         network = _build(path, card)
     else:
         published = parse_torch(path, data)
         card = card or _published_card(path, role, has_classification_head(published))
-        _check_card(path, card, role, sha256)
+        check_card(path, card, role, sha256)
         network = _build(path, card)
         state = _upgraded(path, published, network, card)
     check_state(path, state, network)
@@ -141,19 +127,10 @@ def _upgraded(path: Path, published: State, network: nn.Module, card: ModelCard)
     return state
 
 
-def read_card(weights: Path) -> ModelCard:
-    """The card beside an own weights file, which vouches for the file's bytes; raises CheckpointError."""
-    path = weights.with_suffix(".json")
-    card = _validated(path, _json_object(path))
-    if card.sha256 is None:
-        raise CheckpointError(path, f"the sha256 of {weights.name}", "a card without one")
-    return card
-
-
 def _published_card(weights: Path, role: Role, head: bool) -> ModelCard:
     """What the directory's name and the published constants say, under what a card beside the file says."""
     path = weights.with_suffix(".json")
-    said = _json_object(path) if path.exists() else {}
+    said = json_object(path) if path.exists() else {}
     directory = weights.absolute().parent.name
     name = parse_directory(directory)
     if name is None and not {"architecture", "encoder"} <= said.keys():
@@ -180,29 +157,4 @@ def _published_card(weights: Path, role: Role, head: bool) -> ModelCard:
         "std": std,
         "threshold": THRESHOLDS[architecture] if role == "disease" else None,
     }
-    return _validated(path, {**constants, **said, "architecture": architecture, "encoder": encoder})
-
-
-def _json_object(path: Path) -> dict[str, Any]:
-    text = read_file(path, "the model card of the weights beside it")
-    try:
-        fields = json.loads(text)
-    except ValueError as error:
-        raise CheckpointError(path, "a model card in JSON", f"other text ({error})") from error
-    if not isinstance(fields, dict):
-        raise CheckpointError(path, "a model card (a JSON object)", f"a JSON {type(fields).__name__}")
-    return fields
-
-
-def _validated(path: Path, fields: Mapping[str, Any]) -> ModelCard:
-    try:
-        return ModelCard.model_validate(fields)
-    except ValidationError as error:
-        raise CheckpointError(path, "a valid model card", describe_errors(error)) from error
-
-
-def _check_card(path: Path, card: ModelCard, role: Role, sha256: str) -> None:
-    if card.role != role:
-        raise CheckpointError(path, f"weights for the role {role!r}", f"weights for {card.role!r}")
-    if card.sha256 is not None and card.sha256 != sha256:
-        raise CheckpointError(path, f"sha256 {card.sha256} as its card says", f"sha256 {sha256}")
+    return validated(path, {**constants, **said, "architecture": architecture, "encoder": encoder})

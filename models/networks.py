@@ -17,6 +17,8 @@ from segmentation_models_pytorch.encoders import encoders as SMP_ENCODERS
 from segmentation_models_pytorch.encoders import get_encoder, is_equivalent_to_timm_universal
 from torch import nn
 
+from models.architectures import UnknownNetworkError, canonical_architecture
+
 ARCHITECTURES: Mapping[str, type[nn.Module]] = {
     "Unet": smp.Unet,
     "Unet++": smp.UnetPlusPlus,
@@ -28,14 +30,6 @@ ARCHITECTURES: Mapping[str, type[nn.Module]] = {
     "PAN": smp.PAN,
     "MAnet": smp.MAnet,
 }
-
-DISPLAY_NAMES: Mapping[str, str] = {
-    **{architecture: architecture for architecture in ARCHITECTURES},
-    "Unet": "U-Net",
-    "Unet++": "U-Net++",
-    "MAnet": "MA-Net",
-}
-"""The paper's spelling of every architecture."""
 
 # The modules of these encoders that stood at strides 16 and 32 when the networks were published. Such a name
 # is an alias of a timm model today, and timm lays the dilation out differently from the library of 2021.
@@ -51,32 +45,6 @@ _FIXED = frozenset({"encoder_name", "encoder_weights", "in_channels", "classes",
 
 # Whatever timm or a constructor raises on options that do not fit.
 _BUILD_ERRORS = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-
-
-class UnknownNetworkError(ValueError):
-    """The architecture or the encoder is not one this library can build."""
-
-
-def canonical_architecture(name: str) -> str:
-    """The key of ``ARCHITECTURES`` for any usual spelling: ``MA-Net``, ``u-net++``, ``deeplabv3plus``.
-
-    Raises:
-        UnknownNetworkError: no such architecture.
-    """
-    folded = _fold(name)
-    for architecture in ARCHITECTURES:
-        if _fold(architecture) == folded:
-            return architecture
-    raise UnknownNetworkError(f"unknown architecture {name!r}: one of {', '.join(ARCHITECTURES)}")
-
-
-def display_name(architecture: str) -> str:
-    """The paper's spelling of an architecture, such as ``MA-Net``.
-
-    Raises:
-        UnknownNetworkError: no such architecture.
-    """
-    return DISPLAY_NAMES[canonical_architecture(architecture)]
 
 
 def check_encoder(encoder: str) -> None:
@@ -186,11 +154,6 @@ def _published_names() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`timm-` encoders are deprecated", DeprecationWarning)
         yield
-
-
-def _fold(name: str) -> str:
-    """One spelling for all usual ones of an architecture's name."""
-    return name.casefold().replace("plus", "+").translate({ord(mark): None for mark in "-_ "})
 
 
 def _timm_model(encoder: str) -> str | None:

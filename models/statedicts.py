@@ -1,6 +1,5 @@
 """State dicts as they stand in files: parsed without running anything, checked against a network."""
 
-import hashlib
 import io
 import pickle
 import struct
@@ -12,6 +11,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
+
+from models.files import CheckpointError
 
 State: TypeAlias = dict[str, Tensor]
 
@@ -32,60 +33,6 @@ _TORCH_ERRORS = (
     ValueError,
 )
 _SAFETENSORS_ERRORS = (SafetensorError, LookupError, RuntimeError, TypeError, ValueError)
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be read or written as asked; one line of text.
-
-    Attributes:
-        path: the file it is about.
-        expected: what should have been there.
-        found: what was.
-    """
-
-    def __init__(self, path: Path, expected: str, found: str) -> None:
-        super().__init__(" ".join(f"{path}: expected {expected}, found {found}".split()))
-        self.path, self.expected, self.found = path, expected, found
-
-
-def read_file(path: Path, expected: str) -> bytes:
-    """A file's bytes; ``expected`` says in the error what it should have been.
-
-    Raises:
-        CheckpointError: the file cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(path, expected, _reason(error)) from error
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Replaces a file whole: a reader never sees half of it.
-
-    Raises:
-        CheckpointError: the file cannot be written.
-    """
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        raise CheckpointError(path, "a file that can be written", _reason(error)) from error
-
-
-def fingerprint(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, lower-case hexadecimal.
-
-    Raises:
-        CheckpointError: the file cannot be read.
-    """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise CheckpointError(path, "a file", _reason(error)) from error
 
 
 def parse_safetensors(path: Path, data: bytes) -> State:
@@ -157,12 +104,6 @@ def check_state(path: Path, state: Mapping[str, Tensor], network: nn.Module) -> 
     if broken:
         found = f"{len(broken)} tensors with NaN or infinity: {_few(broken)}"
         raise CheckpointError(path, "finite weights", found)
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    return "a directory" if isinstance(error, IsADirectoryError) else (error.strerror or str(error)).lower()
 
 
 def _short(error: BaseException) -> str:

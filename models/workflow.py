@@ -21,8 +21,8 @@ from models.lungs import (
 )
 from models.pixels import Mask, Pixels, ProbabilityMap
 from models.placement import PlacedMasks, Placement
+from models.runtime.stage import Stage
 from models.severity import diseased_share, severity_score, threshold_margin, zone_shares
-from models.stage import Stage
 from models.uncertainty import Spread, SpreadRule, spread
 
 Crop: TypeAlias = Literal["single_crop", "crop", "no_crop"]

@@ -1,7 +1,7 @@
-"""Dynamic batching: queues (who runs next), the device thread (runs it), the batcher (what requests await)."""
+"""Dynamic batching: queues (who runs next), the device threads (run it), the batcher (what requests await)."""
 
 from app.batching.batcher import Batcher
-from app.batching.device import DeviceLost, DeviceThread
+from app.batching.device import DeviceLost, DeviceThreads
 from app.batching.queues import STAGE_NAMES, Answer, QueuesClosed, StageName, StageQueues, Task
 
 __all__ = [
@@ -9,7 +9,7 @@ __all__ = [
     "Answer",
     "Batcher",
     "DeviceLost",
-    "DeviceThread",
+    "DeviceThreads",
     "QueuesClosed",
     "StageName",
     "StageQueues",

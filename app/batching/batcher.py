@@ -3,18 +3,16 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TypeVar
 
-from app.batching.device import DeviceThread, Launch, Observe
+from app.batching.device import DeviceThreads, Launch, Observe
 from app.batching.queues import Answer, StageName, StageQueues, Task
 from app.timing import Stopwatch
 from models.analysis import Analysis, Cropped, Question
 from models.analysis import Prepared as Radiograph
-from models.cpu import available_cpus
 from models.pixels import Pixels
-from models.transfer import Prepared
-from models.waiting import ShortWaits
+from models.runtime.engine import StageInput
+from models.runtime.processors import available_cpus
 from models.workflow import Workflow
 
 _Result = TypeVar("_Result")
@@ -24,7 +22,7 @@ class Batcher:
     """Runs analyses for the event loop without ever blocking it.
 
     Three kinds of thread: the loop, which only passes things on; a bounded pool for the host work, which is a
-    request's own, so its errors are its own; and those of ``DeviceThread``, which alone touch the device.
+    request's own, so its errors are its own; and those of ``DeviceThreads``, which alone touch the device.
     """
 
     def __init__(
@@ -40,10 +38,9 @@ class Batcher:
         """
         self._workflow, self._queues = workflow, queues
         launches: dict[StageName, Launch] = {"lungs": workflow.lungs.launch, "disease": workflow.disease.launch}
-        self._device = DeviceThread(queues, launches, on_lost, observe)
+        self._device = DeviceThreads(queues, launches, on_lost, observe, workflow.lungs.streams)
         self._host = ThreadPoolExecutor(available_cpus() + 1, thread_name_prefix="host")
         self._under_way = 0
-        self._short_waits = ShortWaits() if workflow.lungs.device.type == "cpu" else None
         self._device.start()
 
     async def analyse(
@@ -72,7 +69,7 @@ class Batcher:
             with clock.measure("prepare"):
                 return workflow.prepare(pixels, flags, question.polarity)
 
-        def between() -> tuple[Cropped, Prepared]:
+        def between() -> tuple[Cropped, StageInput]:
             with clock.measure("between"):
                 cropped = workflow.crop_lungs(prepared, lungs.map)
                 return cropped, workflow.disease.prepare(cropped.image)
@@ -99,19 +96,16 @@ class Batcher:
         self._host.shutdown()
 
     async def _run_host(self, function: Callable[[], _Result]) -> _Result:
-        # A lone request's host work never runs beside a network.
-        if self._short_waits is not None and self._under_way > 1:
-            function = partial(_beside_networks, self._short_waits, function)
         return await asyncio.get_running_loop().run_in_executor(self._host, function)
 
-    async def _run_stage(self, stage: StageName, image: Prepared, clock: Stopwatch) -> Answer:
+    async def _run_stage(self, stage: StageName, image: StageInput, clock: Stopwatch) -> Answer:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
 
         def deliver(outcome: Answer | Exception) -> None:
             loop.call_soon_threadsafe(_settle, future, outcome)
 
-        task = Task(stage, image, deliver)
+        task = Task(stage, image, deliver, alone=self._under_way == 1)
         self._queues.put(task)
         try:
             answer = await future
@@ -121,11 +115,6 @@ class Batcher:
         clock.queue += answer.waited
         clock.stages[stage] += answer.ran
         return answer
-
-
-def _beside_networks(short_waits: ShortWaits, function: Callable[[], _Result]) -> _Result:
-    with short_waits.held():
-        return function()
 
 
 def _settle(future: asyncio.Future[Answer], outcome: Answer | Exception) -> None:

@@ -6,30 +6,19 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from app.batching.queues import Answer, StageName, StageQueues, Task
-from models.device import is_device_lost, is_out_of_memory
-from models.stage import Maps
-from models.transfer import Prepared
+from models.runtime.engine import Pending, StageInput
+from models.runtime.errors import DeviceFailure, OutOfMemoryError
 
 logger = logging.getLogger("cxr.device")
 
 
-class Pending(Protocol):
-    """A batch on the device; ``models.stage.Launched``."""
-
-    def result(self) -> Maps:
-        """Waits for it; raises what the network raised."""
-
-
-Launch: TypeAlias = Callable[[Sequence[Prepared]], Pending]
+Launch: TypeAlias = Callable[[Sequence[StageInput], bool], Pending]
 """A stage's ``launch``."""
 Observe: TypeAlias = Callable[[StageName, Sequence[Task], float, float], None]
 """Told of each batch that ran: stage, tasks, when it began and how many seconds it took."""
-
-IN_FLIGHT = 2
-"""Batches on the device at once: while one computes, the next one's pictures are copied, so that it never idles."""
 
 
 class DeviceLost(RuntimeError):
@@ -46,10 +35,10 @@ class _Flight:
     pending: Pending
 
 
-class DeviceThread:
+class DeviceThreads:
     """Runs what ``StageQueues`` hands out until they are closed and empty, or the device is lost.
 
-    On a CPU a launch returns when the arithmetic is done; on a GPU before, and a second thread waits for it.
+    One thread launches; for each launch that may be under way another waits for its answer.
     """
 
     def __init__(
@@ -58,20 +47,23 @@ class DeviceThread:
         launches: Mapping[StageName, Launch],
         on_lost: Callable[[str], None],
         observe: Observe = lambda *_: None,
+        streams: int = 2,
     ) -> None:
         """Args:
+        streams: launches that may be under way at once.
         on_lost: called in one of the threads, once, with the reason, when they end before their time.
         """
         self._queues, self._launches = queues, launches
         self._on_lost, self._observe = on_lost, observe
-        self._room = threading.Semaphore(IN_FLIGHT)
+        self._streams = streams
+        self._room = threading.Semaphore(streams)
         self._flights: queue.SimpleQueue[_Flight | None] = queue.SimpleQueue()
         self._state = threading.Lock()
         self._running: set[Task] = set()
         self._lost: str | None = None
         self._threads = [
             threading.Thread(target=self._guarded, args=(loop,), name=name, daemon=True)
-            for name, loop in (("device", self._send), ("answers", self._receive))
+            for name, loop in (("device", self._send), *((f"answers-{n}", self._receive) for n in range(streams)))
         ]
 
     def start(self) -> None:
@@ -102,12 +94,12 @@ class DeviceThread:
             self._begin(tasks)
             started = time.monotonic()
             try:
-                pending = self._launches[stage]([task.image for task in tasks])
+                pending = self._launches[stage]([task.image for task in tasks], all(task.alone for task in tasks))
             except Exception as error:  # noqa: BLE001 - whatever a network raises must end at the one it belongs to
                 self._recover(stage, tasks, error)
                 continue
             self._flights.put(_Flight(stage, tasks, started, pending))
-        self._flights.put(None)
+        self._end_receivers()
 
     def _receive(self) -> None:
         while (flight := self._flights.get()) is not None:
@@ -129,9 +121,10 @@ class DeviceThread:
         batch = self._queues.take()
         if batch is None:
             # What is still on the device may fail and come back in parts.
-            for _ in range(IN_FLIGHT - 1):
+            for _ in range(self._streams - 1):
                 self._room.acquire()
-            self._room.release(IN_FLIGHT - 1)
+            if self._streams > 1:
+                self._room.release(self._streams - 1)
             batch = self._queues.take()
         return batch
 
@@ -153,20 +146,24 @@ class DeviceThread:
             first, self._lost = self._lost is None, reason
             running, self._running = self._running, set()
         _fail((*running, *self._queues.abort()), reason)
-        self._room.release(IN_FLIGHT)
-        self._flights.put(None)
+        self._room.release(self._streams)
+        self._end_receivers()
         if first:
             self._on_lost(reason)
 
+    def _end_receivers(self) -> None:
+        for _ in range(self._streams):
+            self._flights.put(None)
+
     def _recover(self, stage: StageName, tasks: Sequence[Task], error: Exception) -> None:
         """Has the batch run again in smaller parts; only what fails alone fails."""
-        if is_device_lost(error):
+        if isinstance(error, DeviceFailure):
             raise DeviceLost(f"{stage}: {error}") from error
         if len(tasks) == 1:
             tasks[0].deliver(error)
         else:
             size = 1
-            if is_out_of_memory(error):
+            if isinstance(error, OutOfMemoryError):
                 size = len(tasks) // 2
                 self._queues.shrink(stage, size)
             logger.warning(

@@ -1,4 +1,4 @@
-"""Who runs next: two queues, one a stage, from which the device thread takes batches."""
+"""Who runs next: two queues, one a stage, from which the device threads take batches."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from models.cards import Role
 from models.pixels import ProbabilityMap
-from models.transfer import Prepared
+from models.runtime.engine import StageInput
 
 StageName: TypeAlias = Role
 STAGE_NAMES: tuple[StageName, ...] = ("lungs", "disease")
@@ -37,12 +37,14 @@ class Task:
 
     Attributes:
         deliver: called in a thread of the device's with the answer or the error; only the first call counts.
+        alone: no other radiograph was under way when it came: it may have the whole device.
         abandoned: set by the requester when nobody waits any more; read when a batch forms.
     """
 
     stage: StageName
-    image: Prepared
+    image: StageInput
     deliver: Callable[[Answer | Exception], None]
+    alone: bool = False
     queued: float = field(default=0.0)
     abandoned: bool = False
 

@@ -12,7 +12,7 @@ from app.errors import Internal, NotReady, Problem, Unauthorised
 from app.reports.schema import NOTICE, ProblemReport
 from app.service import Service
 from app.version import BUILD, VERSION
-from models.stage import Stage
+from models.runtime.stage import Stage
 
 health = APIRouter(tags=["operations"])
 """Always open: who asks is an orchestrator's probe, and one word tells nothing."""

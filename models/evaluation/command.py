@@ -7,23 +7,27 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from matplotlib.figure import Figure
 
+from models.architectures import UnknownNetworkError, canonical_architecture
 from models.cards import Role
-from models.checkpoints import CheckpointError
-from models.cpu import keep_freed_memory, limit_threads
-from models.device import DeviceError, resolve_device, resolve_precision
 from models.drift import LEAST_COUNT
 from models.evaluation import acceptance, bars, cases, complexity, page, plots, publication, sheets, streams
 from models.evaluation.agreement import RESAMPLES
 from models.evaluation.outputs import SUBSETS, OutputsError, read_outputs
 from models.evaluation.service import Service, ServiceError
 from models.evaluation.subjects import Subject
-from models.networks import ARCHITECTURES, UnknownNetworkError, canonical_architecture
+from models.files import CheckpointError
+from models.networks import ARCHITECTURES
 from models.pack import HELD_OUT, Pack, PackError
-from models.stage import Stage
+from models.runtime.device import resolve_device
+from models.runtime.errors import DeviceError
+from models.runtime.memory import keep_freed_memory
+from models.runtime.precision import Precision
+from models.runtime.processors import limit_threads
+from models.runtime.stage import Stage
 from models.weights import default_weights
 from models.workflow import Workflow
 
@@ -72,7 +76,7 @@ def _networks(options: argparse.Namespace) -> int:
         measured = complexity.clock(measured, device, options.rounds)
     sys.stdout.write(complexity.report(measured, device))
     if options.plots:
-        _save(options.plots, "evaluation-networks", plots.costs(complexity.pairs(measured), device.type))
+        _save(options.plots, "evaluation-networks", plots.costs(complexity.pairs(measured), device))
     return 0
 
 
@@ -127,7 +131,7 @@ def _workflow(options: argparse.Namespace, threshold: float | None = None) -> Wo
     device = resolve_device(options.device)
 
     def stage(role: Role, weights: Path) -> Stage:
-        return Stage.load(weights, role=role, device=device, precision=resolve_precision("auto", device, role))
+        return Stage.load(weights, role=role, device=device, precision=options.precision)
 
     return Workflow(stage("lungs", options.lungs), stage("disease", options.disease), threshold=threshold)
 
@@ -223,6 +227,7 @@ def _add_weights(command: argparse.ArgumentParser) -> None:
     command.add_argument("--lungs", type=Path, default=default_weights("lungs"), help="stage I's weights")
     command.add_argument("--disease", type=Path, default=default_weights("disease"), help="stage II's weights")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    command.add_argument("--precision", choices=("auto", *get_args(Precision)), default="auto")
 
 
 def _add_acceptance(command: argparse.ArgumentParser) -> None:

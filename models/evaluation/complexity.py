@@ -3,16 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import torch
-
+from models.architectures import display_name
 from models.cards import Role
-from models.device import resolve_precision
 from models.evaluation.configurations import CONFIGURATIONS, FIGURE_2, STAGE_I, Configuration, Cost
 from models.evaluation.costs import demand, latencies_ms, untrained_network
 from models.evaluation.tables import markdown
-from models.networks import build_network, display_name
+from models.networks import build_network
 from models.published import preprocessing
-from models.stage import Stage
+from models.runtime.device import resolve_precision
+from models.runtime.stage import Stage
 
 _GRAY_BYTES: dict[Role, int] = {"lungs": 1, "disease": 4}
 
@@ -53,7 +52,7 @@ def count(configurations: Iterable[Configuration]) -> list[Measured]:
     return [_counted(one) for one in configurations]
 
 
-def clock(measured: Sequence[Measured], device: torch.device, rounds: int) -> list[Measured]:
+def clock(measured: Sequence[Measured], device: str, rounds: int) -> list[Measured]:
     """The same with latencies: batches of one, as the service runs a network.
 
     One network at a time with the paper's stage I beside it, so that their sum is of one moment and memory holds two.
@@ -91,7 +90,7 @@ def pairs(measured: Sequence[Measured]) -> dict[str, Cost]:
     }
 
 
-def report(measured: Sequence[Measured], device: torch.device) -> str:
+def report(measured: Sequence[Measured], device: str) -> str:
     """Markdown: every network by itself, then the pairs beside the published figures."""
     alone = [
         (
@@ -105,18 +104,18 @@ def report(measured: Sequence[Measured], device: torch.device) -> str:
         )
         for one in measured
     ]
-    header = ("stage", "architecture", "encoder", "input", "parameters, M", "GMAC", f"ms on {device.type}, batch of 1")
+    header = ("stage", "architecture", "encoder", "input", "parameters, M", "GMAC", f"ms on {device}, batch of 1")
     return f"{markdown(header, alone)}\n\n{_pairs_table(measured, device)}\n"
 
 
-def _pairs_table(measured: Sequence[Measured], device: torch.device) -> str:
+def _pairs_table(measured: Sequence[Measured], device: str) -> str:
     found = pairs(measured)
     first = next(one for one in measured if _is_stage_i(one.configuration))
     second = {one.configuration.architecture: one for one in measured if one.configuration.role == "disease"}
     header = (
         *("stage II, after DeepLabV3+", "published MAE", "parameters, M", "published"),
         *("GMAC", "without EfficientNet encoders", "published"),
-        *(f"images/s on {device.type}", "published, RTX 2080 Ti"),
+        *(f"images/s on {device}", "published, RTX 2080 Ti"),
     )
     lines = []
     for name, cost in found.items():
@@ -135,17 +134,17 @@ def _is_stage_i(one: Configuration) -> bool:
 
 def _counted(one: Configuration) -> Measured:
     network = build_network(one.architecture, one.encoder, classification_head=one.role == "disease")
-    needed = demand(Stage(network, one.input_size, device="meta"), _GRAY_BYTES[one.role])
+    needed = demand(network, one.input_size, _GRAY_BYTES[one.role])
     passed_over = needed.in_encoder if one.encoder.startswith("efficientnet") else 0
     macs = [operations / 2 / 1e9 for operations in (needed.operations, needed.operations - passed_over)]
     return Measured(one, needed.parameters / 1e6, *macs)
 
 
-def _stage(one: Configuration, device: torch.device) -> Stage:
+def _stage(one: Configuration, device: str) -> Stage:
     mean, std = preprocessing(one.encoder)
     head = one.role == "disease"
-    network = untrained_network(one.architecture, one.encoder, one.input_size, classification_head=head)
-    stage = Stage(network, one.input_size, mean, std, device, resolve_precision("auto", device, one.role))
+    network = untrained_network(one.architecture, one.encoder, classification_head=head)
+    stage = Stage(network, one.input_size, mean, std, device, resolve_precision("auto", device, one.role, None))
     stage.warm_up(1)
     return stage
 

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.folding import fold_batch_norms
 from models.networks import build_network
-from models.stage import Stage
+from models.runtime.stage import Stage
 
 _SEED = 0
 _CALIBRATION_RUNS = 3
@@ -39,10 +38,11 @@ class Demand:
     down: int
 
 
-def demand(stage: Stage, gray_bytes: int) -> Demand:
-    """Counted while the network runs once; on the device ``meta`` nothing is computed.
+def demand(network: nn.Module, side: int, gray_bytes: int) -> Demand:
+    """Counted while the network runs once over float32 [1, 3, side, side], with nothing computed.
 
     Args:
+        network: moved to the device ``meta``, so of no use afterwards.
         gray_bytes: of a pixel on its way to the device: 1 for stage I's, 4 for stage II's.
     """
     moved = 0
@@ -51,14 +51,14 @@ def demand(stage: Stage, gray_bytes: int) -> Demand:
         nonlocal moved
         moved += sum(value.nbytes for value in (*inputs, output) if isinstance(value, Tensor))
 
-    layers = [module for module in stage.network.modules() if not list(module.children())]
+    network = network.to("meta").eval()
+    layers = [module for module in network.modules() if not list(module.children())]
     handles = [layer.register_forward_hook(count) for layer in layers]
-    side = stage.input_size
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        stage.network(torch.zeros(1, 3, side, side, device=stage.device))
+        network(torch.zeros(1, 3, side, side, device="meta"))
     for handle in handles:
         handle.remove()
-    parameters = list(stage.network.parameters())
+    parameters = list(network.parameters())
     return Demand(
         parameters=sum(parameter.numel() for parameter in parameters),
         operations=counter.get_total_flops(),
@@ -71,27 +71,18 @@ def demand(stage: Stage, gray_bytes: int) -> Demand:
     )
 
 
-def untrained_network(
-    architecture: str, encoder: str, input_size: int, *, classification_head: bool = False, folded: bool = True
-) -> nn.Module:
-    """A network of random weights that runs as fast as a trained one, folded as ``Stage.load`` folds.
+def untrained_network(architecture: str, encoder: str, *, classification_head: bool = False) -> nn.Module:
+    """A network of random weights that runs as fast as a trained one.
 
     It has the batch statistics of random pictures: without these, activations grow or vanish from layer to layer, and
     arithmetic on the smallest numbers is slow.
     """
-
-    def build() -> nn.Module:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(_SEED)
-            network = build_network(architecture, encoder, classification_head=classification_head).train()
-            for _ in range(_CALIBRATION_RUNS):
-                network(torch.rand(_CALIBRATION_SHAPE))
-        return network.eval()
-
-    network = build()
-    if folded and not fold_batch_norms(network, input_size):
-        network = build()
-    return network
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(_SEED)
+        network = build_network(architecture, encoder, classification_head=classification_head).train()
+        for _ in range(_CALIBRATION_RUNS):
+            network(torch.rand(_CALIBRATION_SHAPE))
+    return network.eval()
 
 
 def latencies_ms(stages: Sequence[Stage], rounds: int) -> list[float]:

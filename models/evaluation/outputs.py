@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.networks import UnknownNetworkError, canonical_architecture, display_name
+from models.architectures import UnknownNetworkError, canonical_architecture, display_name
 from models.published import THRESHOLDS, parse_directory
 
 SUBSETS = ("train", "val", "test")

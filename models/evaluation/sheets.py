@@ -16,7 +16,7 @@ from models.analysis import Analysis
 from models.evaluation import groups
 from models.pack import Case, Pack, PackError, Rectangle
 from models.pixels import Mask, Pixels
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.workflow import Workflow
 
 Colour: TypeAlias = tuple[int, int, int]

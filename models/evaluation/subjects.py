@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from models.evaluation.results import Analysed
 from models.pack import Case
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.workflow import Workflow
 
 

@@ -5,8 +5,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from models.checkpoints import CheckpointError
-from models.networks import UnknownNetworkError
+from models.architectures import UnknownNetworkError
+from models.files import CheckpointError
 from models.pack import PackError
 from models.training.commands import distilling, embedded, judging, recreating
 from models.training.encoders import StartError

@@ -5,7 +5,7 @@ import numpy as np
 
 from models.lungs import Box, clean_lungs, lungs_box, min_component_area
 from models.pixels import Mask, Pixels
-from models.stage import Stage
+from models.runtime.stage import Stage
 
 
 def shrink(pixels: Pixels, size: int) -> Pixels:

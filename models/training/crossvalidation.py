@@ -33,8 +33,8 @@ from models.evaluation.groups import (
 )
 from models.pack import Case, patient_folds
 from models.pixels import ProbabilityMap
+from models.runtime.stage import Stage
 from models.severity import diseased_share, severity_score, zone_shares
-from models.stage import Stage
 from models.workflow import GRID, Workflow
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import torch
 from models.cropping import own_crop
 from models.pack import Case
 from models.pixels import Mask
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.training.augmentation import Augmentation, warp
 from models.training.crops import box_of
 from models.training.fitting import Batch, normalised

@@ -13,7 +13,7 @@ from torch.nn import functional
 from models.cards import Role
 from models.pack import PackError, picture_files, read_gray
 from models.pixels import Pixels, ProbabilityMap
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.training.augmentation import Augmentation, warp
 from models.training.crops import box_of, find_lungs, shrink
 from models.training.fitting import Batch, Schedule, dice_loss, normalised

@@ -8,7 +8,8 @@ from typing import Final
 import torch
 from torch import nn
 
-from models.statedicts import State, parse_safetensors, parse_torch, read_file
+from models.files import read_file
+from models.statedicts import State, parse_safetensors, parse_torch
 
 
 class StartError(ValueError):

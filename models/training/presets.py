@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from models.architectures import canonical_architecture
 from models.cards import Role
 from models.evaluation.configurations import CONFIGURATIONS, Configuration
-from models.networks import canonical_architecture
 from models.training.losses import LabelLoss, MapLoss
 from models.training.optimisers import OptimiserName
 

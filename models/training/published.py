@@ -10,7 +10,7 @@ from torch import nn
 
 from models.pack import Case
 from models.pixels import Pixels
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.training.crops import box_of, find_lungs, shrink
 from models.training.fitting import Batch, Batches, Judge, normalised
 

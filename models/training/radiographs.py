@@ -12,7 +12,7 @@ from models.lungs import Box, MaskView, separate_lungs
 from models.pack import Case
 from models.pixels import Pixels
 from models.placement import Placement
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.training.crops import find_lungs, shrink
 
 KINDS: Final = ("masked", "shares", "child", "adult", "other", "boxes", "unscored")

@@ -12,7 +12,7 @@ from torch import nn
 from models.cards import CropPixels, Role
 from models.checkpoints import load_checkpoint, save_checkpoint
 from models.pack import Case
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.training.crossvalidation import Choice
 from models.training.disease import DiseaseBatches
 from models.training.disease_loss import disease_loss

@@ -9,7 +9,7 @@ from torch import nn
 from models.cards import Role
 from models.pack import Case, PackError
 from models.published import THRESHOLDS, preprocessing
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.training.fitting import Schedule
 from models.training.losses import build_loss
 from models.training.presets import LEAST_GAIN, PATIENCE, Preset

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from models.checkpoints import read_card
+from models.cards import read_card
 from models.drift import DISEASE_MEASURES, LUNG_MEASURES, reference
 from models.pack import Case
 from models.workflow import Workflow

@@ -8,9 +8,10 @@ from typing import Final, get_args
 import optuna
 import torch
 
+from models.architectures import UnknownNetworkError
 from models.cards import Role
 from models.evaluation.configurations import Configuration
-from models.networks import ARCHITECTURES, UnknownNetworkError
+from models.networks import ARCHITECTURES
 from models.training.encoders import StartError
 from models.training.losses import LabelLoss, MapLoss
 from models.training.optimisers import OptimiserName

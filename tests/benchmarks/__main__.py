@@ -15,8 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from models.cpu import available_cpus
-from models.device import default_batch_size, resolve_device
+from models.runtime.device import default_batch_size, resolve_device
+from models.runtime.processors import available_cpus
 from tests.benchmarks.measuring import Load
 from tests.benchmarks.plot import draw
 from tests.benchmarks.servers import OURS, SERVERS, running

@@ -20,12 +20,11 @@ from typing import Any, TypeAlias
 
 import psutil
 
-from models.cpu import available_cpus
-from models.device import default_batch_size, resolve_device
+from models.runtime.device import default_batch_size, resolve_device
+from models.runtime.processors import available_cpus
 from tests.benchmarks.servers import OURS, Server, running
 
 NETWORKS, HOST = "networks", "host"
-RECORDED, LAYERS = "", "layer by layer"
 HOST_CLIENTS = 16
 ASKING = 0.05
 """Seconds in which a load reads what it was answered and asks again."""
@@ -73,31 +72,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--turns", type=int, default=12, help="of each in a round")
     parser.add_argument("--seconds", type=float, default=3.0, help="of a turn")
     parser.add_argument("--max-batch", type=int, default=default_batch_size(resolve_device("auto")))
-    parser.add_argument(
-        "--layer-by-layer", action="store_true", help="a service whose networks are not recorded as well"
-    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    ways = (RECORDED, LAYERS) if options.layer_by_layer else (RECORDED,)
-    with runners(options.workflow, options.max_batch, options.clients, ways) as runs:
+    with runners(options.workflow, options.max_batch, options.clients) as runs:
         rounds = [take_turns(runs, options.turns, options.seconds) for _ in range(options.rounds)]
-    rows = [row(turns, clients, way) for turns in rounds for clients in options.clients for way in ways]
+    rows = [row(turns, clients) for turns in rounds for clients in options.clients]
     print(json.dumps(rows) if options.json else table(rows))
     return 0
 
 
 @contextmanager
-def runners(workflow: str, batch: int, counts: Sequence[int], ways: Sequence[str]) -> Iterator[dict[str, Run]]:
+def runners(workflow: str, batch: int, counts: Sequence[int]) -> Iterator[dict[str, Run]]:
     """The two parts, and the service with each number of clients; each in processes of its own, all stopped."""
     with ExitStack() as stack:
         runs: dict[str, Run] = {NETWORKS: stack.enter_context(networks(workflow, batch))}
         free = stack.enter_context(running(OURS, "free", batch, "--patient"))
         runs[HOST] = stack.enter_context(loaded(free, HOST_CLIENTS))
-        for way in ways:
-            options = ["--patient", *["--layer-by-layer"] * (way == LAYERS)]
-            for count in counts:
-                service = stack.enter_context(running(OURS, workflow, batch, *options))
-                runs[_name(count, way)] = stack.enter_context(loaded(service, count))
+        for count in counts:
+            service = stack.enter_context(running(OURS, workflow, batch, "--patient"))
+            runs[str(count)] = stack.enter_context(loaded(service, count))
         yield runs
 
 
@@ -110,12 +103,11 @@ def take_turns(runs: Mapping[str, Run], count: int, seconds: float) -> dict[str,
     return done
 
 
-def row(done: Mapping[str, Turn], clients: int, way: str = RECORDED) -> Found:
+def row(done: Mapping[str, Turn], clients: int) -> Found:
     """A round's figures with so many clients."""
-    service, need = done[_name(clients, way)], done[NETWORKS].cpu_ms + done[HOST].cpu_ms
+    service, need = done[str(clients)], done[NETWORKS].cpu_ms + done[HOST].cpu_ms
     return {
         "clients": clients,
-        "way": way,
         "rate": service.rate,
         "cpu_ms": service.cpu_ms,
         "networks_ms": done[NETWORKS].cpu_ms,
@@ -131,19 +123,13 @@ def table(rows: Sequence[Found]) -> str:
         "| clients | requests/s | CPU ms | networks alone | host work alone | cores busy | of what the cores allow |",
         "|---|---|---|---|---|---|---|",
     ]
-    for clients, way in dict.fromkeys((one["clients"], one["way"]) for one in rows):
-        mine = [one for one in rows if (one["clients"], one["way"]) == (clients, way)]
+    for clients in dict.fromkeys(one["clients"] for one in rows):
+        mine = [one for one in rows if one["clients"] == clients]
         names = ("rate", "cpu_ms", "networks_ms", "host_ms", "cores_busy")
         figures = " | ".join(f"{median(one[name] for one in mine):.2f}" for name in names)
         shares = sorted(one["efficiency"] for one in mine)
-        lines.append(
-            f"| {_name(clients, way)} | {figures} | {median(shares):.3f} ({shares[0]:.3f} to {shares[-1]:.3f}) |"
-        )
+        lines.append(f"| {clients} | {figures} | {median(shares):.3f} ({shares[0]:.3f} to {shares[-1]:.3f}) |")
     return "\n".join(lines)
-
-
-def _name(clients: int, way: str) -> str:
-    return f"{clients} {way}".rstrip()
 
 
 @contextmanager

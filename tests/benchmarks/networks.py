@@ -1,34 +1,37 @@
 """``python -m tests.benchmarks.networks``: the two networks alone: what a service around them cannot exceed.
 
-With ``--steps`` each batch is measured as the service runs it (batch normalisation folded, arithmetic spared, weights
-packed, recorded), without packing and record, without sparing, and as the checkpoint has it, in turn, so that a machine
-that changes its speed does so for all.
+With ``--precisions`` each number format that the processor has is measured, and eager PyTorch, in turn, so that a
+machine that changes its speed does so for all.
 """
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from statistics import median
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.cards import Role
 from models.checkpoints import load_checkpoint
-from models.cpu import keep_freed_memory, limit_threads
-from models.device import resolve_device, resolve_precision
-from models.savings import spare_arithmetic
-from models.stage import Stage
+from models.runtime.memory import keep_freed_memory
+from models.runtime.openvino import supported_precisions
+from models.runtime.precision import Precision
+from models.runtime.processors import available_cpus, limit_threads
+from models.runtime.stage import Stage
 from models.weights import default_weights
 from models.workflow import Workflow
-from tests.benchmarks.peers.workflows import KINDS, build_workflow
+from tests.benchmarks.peers.workflows import KINDS, Kind, build_workflow, card_of, untrained
+from tests.support.stubs import TorchStage
 
 ROLES: tuple[Role, ...] = ("lungs", "disease")
-BATCHES = (1, 2, 4, 8, 16)
+BATCHES = (1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workflow", choices=[kind for kind in KINDS if kind != "free"], default="embedded")
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--device", default="auto")
     parser.add_argument("--give-back", action="store_true", help="leave the memory allocator as it is")
-    parser.add_argument("--steps", action="store_true", help="compare with the networks as the checkpoint has them")
+    parser.add_argument("--precisions", nargs="+", choices=get_args(Precision), help="compare these")
     parser.add_argument("--on-demand", action="store_true", help="compute for as many seconds as standard input asks")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
@@ -66,8 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def report(options: argparse.Namespace) -> None:
     """The table."""
-    if options.steps:
-        report_steps(options)
+    if options.precisions:
+        report_precisions(options)
         return
     if options.on_demand:
         compute_on_demand(options)
@@ -97,51 +99,38 @@ def compute_on_demand(options: argparse.Namespace) -> None:
         print(json.dumps({"radiographs": count, **taken}), flush=True)
 
 
-def report_steps(options: argparse.Namespace) -> None:
-    """As the service runs the pair, and with fewer and fewer of the steps that lead there."""
-    pairs = {
-        "as the service": stages_of(build_workflow(options.workflow), max(options.batches)),
-        "neither packed nor recorded": spared(build_workflow(options.workflow)),
-        "nor spared": both(build_workflow(options.workflow)),
-    }
-    if options.workflow == "embedded":
-        pairs["nor folded"] = unfolded(options.device)
-    print(f"| batch | {' | '.join(f'{name}, radiographs/s' for name in pairs)} | sparing gains | all gain |")
-    print("|---" * (len(pairs) + 3) + "|")
-    for batch in options.batches:
-        rates = {name: limit.rate for name, limit in measure(pairs, batch, options.rounds).items()}
-        sparing = rates["neither packed nor recorded"] / rates["nor spared"] - 1
-        whole = rates["as the service"] / list(rates.values())[-1] - 1
-        print(f"| {batch} | {' | '.join(f'{rate:.1f}' for rate in rates.values())} | {sparing:+.1%} | {whole:+.1%} |")
+def report_precisions(options: argparse.Namespace) -> None:
+    """The pair in each number format, and in PyTorch, as people write it; in turn."""
+    pairs: dict[str, Sequence[Stage]] = {"PyTorch, layer by layer": in_pytorch(options.workflow)}
+    for precision in sorted(supported_precisions() & set(options.precisions)):
+        os.environ["CXR_PRECISION"] = precision
+        pairs[precision] = stages_of(build_workflow(options.workflow), 1)
+    batches = [1, max(2, available_cpus())]
+    found = [measure(pairs, batch, options.rounds) for batch in batches]
+    print("| networks | one at a time, radiographs/s | CPU ms | side by side, radiographs/s | CPU ms |")
+    print("|---|---|---|---|---|")
+    for name in pairs:
+        cells = " | ".join(f"{limits[name].rate:.1f} | {limits[name].cpu_ms:.1f}" for limits in found)
+        print(f"| {name} | {cells} |")
 
 
-def both(workflow: Workflow) -> list[Stage]:
-    """Its stages, as they are loaded."""
-    return [workflow.lungs, workflow.disease]
+def in_pytorch(kind: Kind) -> list[Stage]:
+    """Both stages as their checkpoints have them, in eager PyTorch."""
 
+    def stage(role: Role) -> Stage:
+        card = card_of(kind, role)
+        network = untrained(card) if kind == "published" else load_checkpoint(default_weights(role), role)[0]
+        return TorchStage(network, card.input_size, card.mean, card.std)
 
-def spared(workflow: Workflow) -> list[Stage]:
-    """Its stages with their arithmetic spared and nothing else done at start."""
-    for stage in both(workflow):
-        spare_arithmetic(stage.network, stage.input_size)
-    return both(workflow)
+    return [stage(role) for role in ROLES]
 
 
 def stages_of(workflow: Workflow, largest: int) -> list[Stage]:
     """Both stages, warm."""
-    for stage in both(workflow):
+    stages = [workflow.lungs, workflow.disease]
+    for stage in stages:
         stage.warm_up(largest)
-    return both(workflow)
-
-
-def unfolded(device_name: str) -> list[Stage]:
-    """Both stages of the embedded default as their checkpoints have them."""
-    device = resolve_device(device_name)
-    loaded = {role: load_checkpoint(default_weights(role), role) for role in ROLES}
-    return [
-        Stage(network, card.input_size, card.mean, card.std, device, resolve_precision("auto", device, role))
-        for role, (network, card) in loaded.items()
-    ]
+    return stages
 
 
 def measure(pairs: Mapping[str, Sequence[Stage]], batch: int, rounds: int) -> dict[str, Limit]:

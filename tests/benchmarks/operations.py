@@ -1,7 +1,8 @@
 """``python -m tests.benchmarks.operations``: what a radiograph asks of a device: arithmetic, and memory that moves."""
 
 from models.evaluation.costs import demand
-from tests.benchmarks.peers.workflows import Kind, build_workflow
+from models.networks import build_network
+from tests.benchmarks.peers.workflows import Kind, card_of
 
 KINDS: tuple[Kind, ...] = ("embedded", "published")
 
@@ -11,9 +12,8 @@ def main() -> None:
     print("| networks | stage | parameters, M | operations, G | memory moved, MB | to the device, kB | back, kB |")
     print("|---|---|---|---|---|---|---|")
     for kind in KINDS:
-        workflow = build_workflow(kind)
-        for name, stage, gray_bytes in (("I", workflow.lungs, 1), ("II", workflow.disease, 4)):
-            found = demand(stage, gray_bytes)
+        for name, card, gray_bytes in (("I", card_of(kind, "lungs"), 1), ("II", card_of(kind, "disease"), 4)):
+            found = demand(build_network(card.architecture, card.encoder), card.input_size, gray_bytes)
             counted = (found.parameters / 1e6, found.operations / 1e9, found.moved / 1e6)
             cells = (*counted, found.up / 1e3, found.down / 1e3)
             print(f"| {kind} | {name} | {' | '.join(f'{cell:.1f}' for cell in cells)} |")

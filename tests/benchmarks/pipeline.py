@@ -19,8 +19,8 @@ from torch import nn
 
 from models.cards import ModelCard, Role
 from models.checkpoints import load_checkpoint
-from models.device import resolve_device
-from models.stage import Stage
+from models.runtime.device import resolve_device
+from models.runtime.stage import Stage
 from models.weights import default_weights
 from models.workflow import Workflow
 from tests.benchmarks import uploads
@@ -30,7 +30,7 @@ from tests.benchmarks.peers.workflows import KINDS, Kind, build_outline, untrain
 class Step:
     """One network as the published code calls it."""
 
-    def __init__(self, network: nn.Module, card: ModelCard, device: torch.device) -> None:
+    def __init__(self, network: nn.Module, card: ModelCard, device: str) -> None:
         self._network, self._card, self._device = network.eval().to(device), card, device
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(json.dumps({"rate": rate}) if options.json else f"{rate:.2f} radiographs a second")
 
 
-def measure(kind: Kind, count: int, device: torch.device) -> float:
+def measure(kind: Kind, count: int, device: str) -> float:
     """One over the median seconds of a radiograph, after one that does not count."""
     outline = build_outline(kind)
     lungs, disease = step("lungs", kind, outline.lungs, device), step("disease", kind, outline.disease, device)
@@ -71,11 +71,11 @@ def measure(kind: Kind, count: int, device: torch.device) -> float:
     return 1 / median(seconds[1:])
 
 
-def step(role: Role, kind: Kind, outline: Stage, device: torch.device) -> Step:
-    """The network of a role, not folded."""
+def step(role: Role, kind: Kind, outline: Stage, device: str) -> Step:
+    """The network of a role."""
     assert outline.card is not None
     if kind == "published":
-        return Step(untrained(outline.card, folded=False), outline.card, device)
+        return Step(untrained(outline.card), outline.card, device)
     return Step(*load_checkpoint(default_weights(role), role), device)
 
 

@@ -11,11 +11,12 @@ import numpy as np
 
 from models.analysis import Analysis
 from models.cards import Role
-from models.cpu import keep_freed_memory, limit_threads
-from models.device import resolve_device
 from models.pack import Pack
-from models.precision import Precision
-from models.stage import Stage
+from models.runtime.device import resolve_device
+from models.runtime.memory import keep_freed_memory
+from models.runtime.precision import Precision
+from models.runtime.processors import limit_threads
+from models.runtime.stage import Stage
 from models.weights import default_weights
 from models.workflow import Workflow
 

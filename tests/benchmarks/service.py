@@ -13,8 +13,7 @@ from app import __main__ as main_module
 from app.__main__ import serve
 from app.protocol import BoundedProtocol
 from app.settings import Settings
-from models.cpu import keep_freed_memory
-from models.tracing import TracedForward, TraceError
+from models.runtime.memory import keep_freed_memory
 from tests.benchmarks.peers.workflows import KINDS, build_workflow
 
 READY_PATH = "/health/ready"
@@ -30,10 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workflow", choices=KINDS, default="embedded")
     parser.add_argument("--max-batch", type=int)
     parser.add_argument("--patient", action="store_true", help="silent connections stay open")
-    parser.add_argument("--layer-by-layer", action="store_true", help="networks are not recorded")
     options = parser.parse_args(arguments)
-    if options.layer_by_layer:
-        TracedForward.record = _refuse  # type: ignore[method-assign]
     if options.patient:
         main_module.BoundedProtocol = Patient  # type: ignore[misc]
     signal.signal(signal.SIGUSR1, lambda *_: name_threads())
@@ -60,10 +56,6 @@ class Patient(BoundedProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.timeout_keep_alive = int(PATIENCE)
-
-
-def _refuse(*_: object) -> None:
-    raise TraceError("as asked for")
 
 
 def name_threads() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from models.cpu import available_cpus
+from models.runtime.processors import available_cpus
 from tests.benchmarks.efficiency import HOST, NETWORKS, Turn, row, table, take_turns
 from tests.benchmarks.tables import render
 

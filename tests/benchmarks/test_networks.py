@@ -3,8 +3,8 @@ import pytest
 from tests.benchmarks.networks import main
 
 
-def test_the_steps_that_lead_to_the_service_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--steps", "--rounds", "1", "--batches", "1"])
+def test_number_formats_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--precisions", "float32", "--rounds", "1"])
     head, _, *rows = (line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines())
-    assert [len(row) for row in rows] == [len(head)]
-    assert [float(rate) > 0 for rate in rows[0][:5]] == [True] * 5
+    assert [row[0] for row in rows] == ["PyTorch, layer by layer", "float32"]
+    assert all(len(row) == len(head) and all(float(figure) > 0 for figure in row[1:]) for row in rows)

@@ -14,7 +14,7 @@ from statistics import median
 
 import psutil
 
-from models.device import default_batch_size, resolve_device
+from models.runtime.device import default_batch_size, resolve_device
 from tests.benchmarks.measuring import Load
 from tests.benchmarks.servers import OURS, running
 

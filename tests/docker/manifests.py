@@ -13,7 +13,7 @@ from app.main import create_app
 from app.metrics import Metrics
 from app.service import VERSION
 from app.settings import DRAIN_SECONDS, Settings
-from models.device import default_batch_size
+from models.runtime.device import default_batch_size
 from tests.docker.kustomization import Object
 
 USER = 10001

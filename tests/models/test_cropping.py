@@ -11,7 +11,7 @@ from models.cropping import own_crop, resized
 from models.lungs import Box, lungs_box
 from models.phantom import draw_phantom, phantom_lungs
 from models.pixels import Mask
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.workflow import Workflow
 from tests.support.stubs import BrightIsDisease, FixedMap
 

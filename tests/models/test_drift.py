@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.cards import ModelCard
-from models.checkpoints import read_card
+from models.cards import ModelCard, read_card
 from models.drift import (
     DISEASE_MEASURES,
     EDGES,
@@ -20,7 +19,7 @@ from models.drift import (
 )
 from models.phantom import draw_phantom, phantom_lungs
 from models.pixels import Mask, Pixels
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.weights import default_weights
 from models.workflow import Workflow
 from tests.support.stubs import FixedMap

@@ -4,14 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.networks import (
-    ARCHITECTURES,
-    UnknownNetworkError,
-    build_network,
-    canonical_architecture,
-    display_name,
-    unused_encoder_shapes,
-)
+from models.architectures import UnknownNetworkError, canonical_architecture, display_name
+from models.networks import ARCHITECTURES, build_network, unused_encoder_shapes
 
 
 @pytest.mark.parametrize("classification_head", [False, True])

@@ -8,12 +8,12 @@ import pytest
 
 from models import quality
 from models.analysis import Analysis, Cropped
-from models.checkpoints import read_card
+from models.cards import read_card
 from models.lungs import LungPair, cut_zones
 from models.phantom import draw_phantom, phantom_lungs
 from models.quality.features import chest_features, shrink, side_features, thumbnail
 from models.quality.rule import KINDS, RULE_FILE, load_rule
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.training.doubts.__main__ import main
 from models.training.doubts.__main__ import report as report_table
 from models.training.doubts.drawings import DRAWN_KINDS, draw_other

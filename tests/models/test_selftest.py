@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from models import selftest
+from models.runtime.stage import Stage
 from models.selftest import SelfTestError, record, run_self_test
-from models.stage import Stage
 from models.weights import default_weights
 from models.workflow import Workflow
 from tests.models.test_workflow import lung_mask

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from models.cards import ModelCard
 from models.lungs import LungPair, cut_zones
 from models.phantom import draw_phantom, phantom_lungs
+from models.runtime.stage import Stage
 from models.severity import severity_score, zone_shares
-from models.stage import Stage
 from models.uncertainty import SpreadRule, spread
 from models.workflow import Workflow
 from tests.support.stubs import BrightIsDisease, FixedMap

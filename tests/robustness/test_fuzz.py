@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.intake import Limits, Radiograph, decode
-from models.cpu import available_cpus
+from models.runtime.processors import available_cpus
 from tests.app.server import Server
 from tests.robustness.fuzz import Campaign
 from tests.robustness.fuzz_worker import Bounds

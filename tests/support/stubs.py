@@ -4,8 +4,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.stage import Stage
+from models.runtime.engine import Engine
+from models.runtime.stage import Stage
+from models.runtime.torch_engine import TorchEngine
 from models.workflow import Workflow
+
+
+class TorchStage(Stage):
+    """Runs in PyTorch on the CPU as well: a stub is made sooner than it is converted.
+
+    As on a GPU pictures are stacked, and two batches may be under way.
+    """
+
+    streams = 2
+
+    def warm_up(self, max_batch_size: int) -> int:
+        return max_batch_size
+
+    def _new_engine(self) -> Engine:
+        assert isinstance(self.network, nn.Module)
+        return TorchEngine(self.network, self.input_size, self.mean, self.std, self.device, self.precision)
 
 
 class FixedMap(nn.Module):
@@ -41,7 +59,7 @@ class DarkIsLung(nn.Module):
 def stub_workflow(lungs: nn.Module, label: float | None = None, size: int = 384, **arguments: object) -> Workflow:
     """The workflow around two stub networks, threshold 0.3 unless given."""
     return Workflow(
-        Stage(lungs, input_size=size),
-        Stage(BrightIsDisease(label), input_size=480),
+        TorchStage(lungs, input_size=size),
+        TorchStage(BrightIsDisease(label), input_size=480),
         **{"threshold": 0.3, **arguments},
     )

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import torch
 
 from models.cards import Role
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.training.recipes import ENCODER
 from models.training.runs import LICENCE, TRAINING_DATA, Origin, Run
 from models.weights import default_weights

@@ -10,7 +10,7 @@ from typing import get_args
 
 from models.cards import Role
 from models.pack import Case, Pack
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.training.commands.arguments import (
     Commands,
     add_command,

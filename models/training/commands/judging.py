@@ -4,8 +4,7 @@ import argparse
 import sys
 
 from models import evaluation
-from models.cards import Role
-from models.checkpoints import read_card
+from models.cards import Role, read_card
 from models.pack import Pack
 from models.training.commands.arguments import Commands, add_command, add_pack, add_weights, load_stage
 from models.training.reference import is_judged_adult, record_reference

@@ -12,11 +12,11 @@ import torch
 
 from models import quality
 from models.analysis import Polarity
-from models.checkpoints import CheckpointError
 from models.evaluation.tables import markdown
+from models.files import CheckpointError
 from models.pack import Pack, PackError
 from models.quality.rule import RULE_FILE
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.training.doubts.alterations import INVERSION
 from models.training.doubts.regression import Fitted, fit_rule
 from models.training.doubts.samples import (

@@ -3,8 +3,8 @@
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from app.batching import Answer, Batcher, DeviceLost, QueuesClosed, StageName, StageQueues, Task
 from app.timing import Stopwatch
 from models.analysis import PLAIN, Analysis
-from models.stage import Launched, Maps, Stage
-from models.transfer import Prepared
-from models.waiting import ShortWaits
+from models.runtime.engine import Maps, StageInput
+from models.runtime.errors import DeviceFailure, OutOfMemoryError
+from models.runtime.stage import Launched
 from models.workflow import Workflow
 from tests.models.test_workflow import lung_mask, radiograph
-from tests.support.stubs import BrightIsDisease, FixedMap
+from tests.support.stubs import BrightIsDisease, FixedMap, TorchStage
 
 SIZE = 128
 POISON = 255
@@ -37,7 +37,7 @@ class LateFailure(Launched):
         return self._launched.result()
 
 
-class GatedStage(Stage):
+class GatedStage(TorchStage):
     """A stage whose runs wait at a gate, and fail as they are told to.
 
     Attributes:
@@ -53,15 +53,15 @@ class GatedStage(Stage):
         self.gate.set()
         self.entered = threading.Semaphore(0)
         self.batches: list[int] = []
-        self.fail: Callable[[Sequence[Prepared]], None] = lambda batch: None
-        self.fail_late: Callable[[Sequence[Prepared]], None] = lambda batch: None
+        self.fail: Callable[[Sequence[StageInput]], None] = lambda batch: None
+        self.fail_late: Callable[[Sequence[StageInput]], None] = lambda batch: None
 
-    def launch(self, batch: Sequence[Prepared]) -> Launched:
+    def launch(self, batch: Sequence[StageInput], alone: bool = False) -> Launched:
         self.entered.release()
         assert self.gate.wait(30)
         self.batches.append(len(batch))
         self.fail(batch)
-        return LateFailure(super().launch(batch), lambda: self.fail_late(batch))
+        return LateFailure(super().launch(batch, alone), lambda: self.fail_late(batch))
 
 
 class Rig:
@@ -121,7 +121,7 @@ async def rig() -> AsyncIterator[Rig]:
     await made.close()
 
 
-def poisoned(batch: Sequence[Prepared]) -> None:
+def poisoned(batch: Sequence[StageInput]) -> None:
     if any(image.max() == POISON for image in batch):
         raise ValueError("poison")
 
@@ -187,9 +187,9 @@ async def test_only_the_poisoned_request_fails(rig: Rig, moment: str) -> None:
 
 @pytest.mark.parametrize("moment", ["fail", "fail_late"])
 async def test_out_of_memory_halves_the_batch_and_remembers(rig: Rig, moment: str) -> None:
-    def small_device(batch: Sequence[Prepared]) -> None:
+    def small_device(batch: Sequence[StageInput]) -> None:
         if len(batch) > 3:
-            raise torch.OutOfMemoryError("too much")
+            raise OutOfMemoryError("too much")
 
     setattr(rig.disease, moment, small_device)
     rig.lungs.gate.clear()
@@ -211,8 +211,8 @@ async def test_out_of_memory_halves_the_batch_and_remembers(rig: Rig, moment: st
 
 @pytest.mark.parametrize("moment", ["fail", "fail_late"])
 async def test_a_lost_device_fails_all_and_says_so_once(rig: Rig, moment: str) -> None:
-    def broken(batch: Sequence[Prepared]) -> None:
-        raise torch.AcceleratorError("an illegal memory access was encountered")
+    def broken(batch: Sequence[StageInput]) -> None:
+        raise DeviceFailure("an illegal memory access was encountered")
 
     setattr(rig.disease, moment, broken)
     rig.disease.gate.clear()
@@ -233,7 +233,7 @@ async def test_a_lost_device_fails_all_and_says_so_once(rig: Rig, moment: str) -
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 async def test_a_dead_thread_is_a_lost_device(rig: Rig) -> None:
-    def die(batch: Sequence[Prepared]) -> None:
+    def die(batch: Sequence[StageInput]) -> None:
         raise SystemExit("whatever ends a thread")
 
     rig.lungs.fail_late = die
@@ -241,23 +241,6 @@ async def test_a_dead_thread_is_a_lost_device(rig: Rig) -> None:
         await rig.request()
     await rig.told_of_loss()
     assert len(rig.lost) == 1
-
-
-async def test_waits_are_short_while_host_work_runs_beside_another_request(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held: list[bool] = []
-
-    @contextmanager
-    def watched(_: ShortWaits) -> Iterator[None]:
-        held.append(True)
-        yield
-
-    monkeypatch.setattr(ShortWaits, "held", watched)
-    await rig.request()
-    assert not held
-    await asyncio.gather(rig.request(), rig.request(1))
-    assert held
 
 
 async def test_a_batch_that_fails_after_closing_still_ends() -> None:
@@ -348,9 +331,9 @@ async def _scenario(steps: Sequence[str], max_batch_size: int) -> None:
     rig = Rig(max_batch_size)
     limit = [100]
 
-    def fail(batch: Sequence[Prepared]) -> None:
+    def fail(batch: Sequence[StageInput]) -> None:
         if len(batch) > limit[0]:
-            raise torch.OutOfMemoryError("too much")
+            raise OutOfMemoryError("too much")
         poisoned(batch)
 
     rig.lungs.fail, rig.disease.fail_late = fail, fail

@@ -22,7 +22,7 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 import bentoml
 from fastapi import FastAPI, Request, Response
 
-from models.cpu import available_cpus
+from models.runtime.processors import available_cpus
 from tests.benchmarks.peers.crossing import pack, unpack
 from tests.benchmarks.peers.handling import HOST, JSON, TIMEOUT_SECONDS, Host, Networks, Options
 from tests.benchmarks.peers.workflows import build_outline, spare_threads, start_workflow

@@ -15,10 +15,10 @@ from app.service import MIN_SIDE, VERSION
 from app.settings import Settings
 from app.timing import Stopwatch
 from models.analysis import Analysis, Cropped, Prepared
-from models.cpu import available_cpus
-from models.device import default_batch_size, resolve_device
 from models.pixels import ProbabilityMap
-from models.transfer import Prepared as Picture
+from models.runtime.device import default_batch_size, resolve_device
+from models.runtime.engine import StageInput as Picture
+from models.runtime.processors import available_cpus
 from models.workflow import Workflow
 from tests.benchmarks.peers.workflows import KINDS, Kind
 

@@ -17,7 +17,7 @@ from mosec.runtime import Runtime
 
 from app.intake import Radiograph
 from models.analysis import Analysis, Prepared
-from models.cpu import available_cpus
+from models.runtime.processors import available_cpus
 from tests.benchmarks.peers.crossing import pack, unpack
 from tests.benchmarks.peers.handling import HOST, JSON, TIMEOUT_SECONDS, Host, Networks, Options, limits
 from tests.benchmarks.peers.workflows import build_outline, spare_threads, start_workflow

@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from app.service import load_workflow
 from app.settings import Settings
-from models.cards import ModelCard, Role
-from models.checkpoints import read_card
-from models.cpu import keep_freed_memory, limit_threads
-from models.device import resolve_device, resolve_precision
+from models.cards import ModelCard, Role, read_card
 from models.evaluation.costs import untrained_network
 from models.phantom import phantom_lungs
 from models.published import preprocessing
+from models.runtime.device import resolve_device, resolve_precision
+from models.runtime.memory import keep_freed_memory
+from models.runtime.processors import limit_threads
+from models.runtime.stage import Stage
 from models.selftest import run_self_test
-from models.stage import Stage
 from models.weights import default_weights
 from models.workflow import DEFAULT_THRESHOLD, Workflow
 
@@ -46,7 +46,7 @@ def build_workflow(kind: Kind) -> Workflow:
 
     def stage(role: Role) -> Stage:
         card = card_of(kind, role)
-        precision = resolve_precision(settings.precision, device, role)
+        precision = resolve_precision(settings.precision, device, role, card)
         network = untrained(card) if kind == "published" else _Posed(_pose(role, card.input_size))
         return Stage(network, card.input_size, card.mean, card.std, device, precision, card)
 
@@ -119,17 +119,17 @@ class _Posed(nn.Module):
         answer = self.answer.expand(images.shape[0], -1, -1)
         if self.network is None:
             return answer
-        # Nothing of it, but not left out when the network is recorded.
+        # Nothing of it, but not left out when the network is converted.
         return answer + self.network(images).nan_to_num().clamp(0, 0).squeeze(1)
 
 
-def untrained(card: ModelCard, *, folded: bool = True) -> nn.Module:
-    """A network of the card's architecture, folded as ``Stage.load`` folds unless told otherwise.
+def untrained(card: ModelCard) -> nn.Module:
+    """A network of the card's architecture.
 
     What it would say is noise, whose outlines would cost the host far more than lungs do, so it is run and its answer
     is replaced.
     """
-    network = untrained_network(card.architecture, card.encoder, card.input_size, folded=folded)
+    network = untrained_network(card.architecture, card.encoder)
     return _Posed(_pose(card.role, card.input_size), network)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.checkpoints import read_card
+from models.cards import read_card
 from models.evaluation import (
     Figure,
     Result,

@@ -19,7 +19,7 @@ from models.pack import Case, Pack
 from models.phantom import phantom_lungs
 from models.pixels import Pixels
 from models.quality import codes
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.workflow import Workflow
 from tests.models.packs import SIDE as PACK_SIDE
 from tests.models.packs import write_pack

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from models.checkpoints import read_card
+from models.cards import read_card
 from models.drift import DISEASE_MEASURES, DISTANCE_LIMIT, LEAST_COUNT, LUNG_MEASURES, reference
 from models.evaluation.command import main as evaluate
 from models.evaluation.streams import STREAMS, drift, report

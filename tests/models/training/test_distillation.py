@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.checkpoints import read_card
+from models.cards import read_card
 from models.pack import Pack, PackError
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.training.__main__ import main
 from models.training.distillation import (
     DistilledBatches,

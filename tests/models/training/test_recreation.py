@@ -11,12 +11,15 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from models.checkpoints import CheckpointError, load_checkpoint, read_card
+from models.architectures import UnknownNetworkError
+from models.cards import read_card
+from models.checkpoints import load_checkpoint
 from models.evaluation.configurations import CONFIGURATIONS, Configuration
-from models.networks import ARCHITECTURES, UnknownNetworkError, build_network
+from models.files import CheckpointError
+from models.networks import ARCHITECTURES, build_network
 from models.pack import Pack, PackError
 from models.published import THRESHOLDS
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.training import tuning
 from models.training.__main__ import main
 from models.training.encoders import StartError, start_from_file

@@ -13,7 +13,7 @@ from torch import nn
 from models.checkpoints import ModelCard, save_checkpoint
 from models.networks import build_network
 from models.pack import Case, Pack, PackError, patient_folds
-from models.stage import Stage
+from models.runtime.stage import Stage
 from models.training.__main__ import main
 from models.training.crossvalidation import SHIFTS, HeldOut, choose, hold_out, shift_logits
 from models.training.disease import DiseaseBatches

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models.cpu import available_cpus, keep_freed_memory
+from models.runtime.memory import keep_freed_memory
+from models.runtime.processors import available_cpus
 
 CORES = len(os.sched_getaffinity(0))
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.graphs import GraphedForward, GraphError, bucket_of, buckets
+from models.runtime.graphs import GraphedForward, GraphError, bucket_of, buckets
 
 
 @given(st.integers(1, 200))

@@ -1,16 +1,15 @@
-"""Half precision where a network bears it: the parts that do not stay in float32."""
+"""Half precision in PyTorch where a network bears it: the parts that do not stay in float32."""
 
 from itertools import takewhile
-from typing import Literal, TypeAlias
+from typing import Final
 
 import torch
 from segmentation_models_pytorch.decoders.manet.decoder import PABBlock
 from torch import Tensor, nn
 
-from models.rewriting import replace_submodule
+from models.runtime.precision import Precision
 
-Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class Wide(nn.Module):
@@ -40,7 +39,8 @@ def lower_precision(network: nn.Module, precision: Precision, input_size: int) -
         return
     attention = [name for name, module in network.named_modules() if isinstance(module, PABBlock)]
     for name in (*_first_convolutions(network, input_size), *attention):
-        replace_submodule(network, name, Wide(network.get_submodule(name)))
+        parent, _, child = name.rpartition(".")
+        setattr(network.get_submodule(parent), child, Wide(network.get_submodule(name)))
     wide = {id(part) for module in network.modules() if isinstance(module, Wide) for part in module.modules()}
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) and id(module) not in wide:

@@ -3,12 +3,12 @@ import pytest
 import torch
 from torch import nn
 
+from models.checkpoints import load_checkpoint
 from models.networks import ARCHITECTURES, build_network
-from models.phantom import draw_phantom
-from models.precision import Precision, Wide, lower_precision
-from models.stage import Stage
+from models.runtime.lowering import Wide, lower_precision
+from models.runtime.precision import Precision
+from models.runtime.torch_engine import TorchEngine
 from models.weights import default_weights
-from models.workflow import Workflow
 
 LOWERED: tuple[Precision, ...] = ("float16", "bfloat16")
 
@@ -29,8 +29,8 @@ def test_a_wide_part_computes_in_float32_inside_autocast() -> None:
 
 @pytest.mark.parametrize("precision", LOWERED)
 def test_the_first_convolutions_keep_their_weights(precision: Precision) -> None:
-    stage = Stage.load(default_weights("disease"), role="disease", precision=precision)
-    network = stage.network
+    network, card = load_checkpoint(default_weights("disease"), "disease")
+    lower_precision(network, precision, card.input_size)
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     narrow = [module for module in convolutions if module.weight.dtype != torch.float32]
     assert convolutions[0].weight.dtype == torch.float32
@@ -42,26 +42,17 @@ def test_every_architecture_runs_lowered(architecture: str) -> None:
     torch.manual_seed(0)
     network = build_network(architecture, "timm-regnetx_002").eval()
     images = [np.random.default_rng(0).integers(0, 256, (128, 128), dtype=np.uint8)]
-    exact, _ = Stage(network, input_size=128).run(images)
-    lowered, _ = Stage(network, input_size=128, precision="bfloat16").run(images)
+    exact, _ = torch_engine(network, "float32").launch(images, alone=True).result()
+    lowered, _ = torch_engine(network, "bfloat16").launch(images, alone=True).result()
     assert lowered.dtype == np.float32
     np.testing.assert_allclose(lowered, exact, atol=0.05)
+
+
+def torch_engine(network: nn.Module, precision: Precision) -> TorchEngine:
+    return TorchEngine(network, 128, (0.5,) * 3, (0.5,) * 3, "cpu", precision)
 
 
 def test_float32_is_left_alone() -> None:
     network = nn.Sequential(nn.Conv2d(3, 1, 3, padding=1), nn.Sigmoid())
     lower_precision(network, "float32", 16)
     assert not any(isinstance(module, Wide) for module in network.modules())
-
-
-def test_half_precision_of_stage_two_keeps_shares_and_score() -> None:
-    lungs = Stage.load(default_weights("lungs"), role="lungs")
-    exact, half = (
-        Workflow(lungs, Stage.load(default_weights("disease"), role="disease", precision=precision))
-        for precision in ("float32", "float16")
-    )
-    picture = draw_phantom(512, ("right_lower", "left_middle", "left_upper"))
-    one, other = exact.analyse(picture), half.analyse(picture)
-    np.testing.assert_allclose(other.shares, one.shares, atol=0.01)
-    assert other.score == one.score
-    assert other.shares != one.shares

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,35 +7,46 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.device import DeviceError, resolve_device, resolve_precision
-from models.stage import NotFiniteError, Stage
+from models.cards import Judged, ModelCard, Role, read_card
+from models.runtime import device
+from models.runtime.device import resolve_device, resolve_precision
+from models.runtime.errors import DeviceError, NotFiniteError
+from models.runtime.stage import Stage
+from models.weights import default_weights
 from tests.support.stubs import BrightIsDisease
 
 
 class Seen(nn.Module):
-    """Remembers what came and answers its first channel."""
+    """Answers one channel of what it sees."""
+
+    def __init__(self, channel: int) -> None:
+        super().__init__()
+        self.channel = channel
 
     def forward(self, images: Tensor) -> Tensor:
-        self.images = images
-        return images[:, :1]
+        return images[:, self.channel]
+
+
+def seen(picture: np.ndarray, **arguments: Any) -> Tensor:
+    """What a network sees of one picture: float32 [1, 3, h, w]."""
+    channels = [Stage(Seen(channel), **arguments).predict([picture])[0] for channel in range(3)]
+    return torch.from_numpy(np.stack(channels, axis=1))
 
 
 def test_resize_is_bicubic_without_antialiasing_on_the_unit_scale() -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (73, 131, 3), dtype=np.uint8)
-    seen = Seen()
-    Stage(seen, input_size=96, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6)).predict([image])
+    found = seen(image, input_size=96, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
     scaled = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     resized = functional.interpolate(scaled, (96, 96), mode="bicubic", align_corners=False)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)))
-    torch.testing.assert_close(seen.images, (resized - mean) / std, atol=5e-5, rtol=0)
+    torch.testing.assert_close(found, (resized - mean) / std, atol=5e-5, rtol=0)
 
 
 def test_a_picture_of_the_input_size_is_only_normalised() -> None:
     image = np.full((64, 64), 255, np.uint8)
-    seen = Seen()
-    Stage(seen, input_size=64, mean=(0.5,) * 3, std=(0.5,) * 3).predict([image])
-    torch.testing.assert_close(seen.images, torch.ones(1, 3, 64, 64))
+    found = seen(image, input_size=64, mean=(0.5,) * 3, std=(0.5,) * 3)
+    torch.testing.assert_close(found, torch.ones(1, 3, 64, 64))
 
 
 def test_predict_takes_arrays_and_lists_and_gives_maps_and_labels() -> None:
@@ -89,17 +101,44 @@ def test_threads_do_not_mix_their_pictures() -> None:
         np.testing.assert_array_equal(answer, wanted)
 
 
-def test_devices() -> None:
-    assert resolve_device("cpu") == torch.device("cpu")
-    assert resolve_precision("auto", torch.device("cpu"), "disease") == "float32"
-    assert resolve_precision("auto", torch.device("cuda:0"), "lungs") == "float32"
-    assert resolve_precision("auto", torch.device("cuda:0"), "disease") == "float16"
-    assert resolve_precision("bfloat16", torch.device("cpu"), "lungs") == "bfloat16"
+class Choosing(nn.Module):
+    """Does what no exporter can know beforehand."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images[:, :1] if images.mean() > 0 else 1 - images[:, :1]
+
+
+def test_a_network_that_cannot_be_exported_runs_in_pytorch_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
+    maps, _ = Stage(Choosing(), input_size=32, mean=(0,) * 3, std=(1,) * 3).predict([image])
+    np.testing.assert_allclose(maps[0], image / np.float32(255), atol=1e-6)
+    assert "runs in PyTorch: Choosing cannot be exported" in caplog.text
+
+
+def card(role: Role, **precisions: bool) -> ModelCard:
+    judged = {name: Judged(holds=holds) for name, holds in precisions.items()}
+    return read_card(default_weights(role)).model_copy(update={"precisions": judged})
+
+
+def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve_device("cpu") == "cpu"
+    assert resolve_precision("auto", "cuda:0", "lungs", None) == "float32"
+    assert resolve_precision("auto", "cuda:0", "disease", None) == "float16"
+    assert resolve_precision("auto", "cpu", "disease", None) == "float32"
+    monkeypatch.setattr(device, "supported_precisions", lambda: frozenset({"float32", "int8"}))
+    assert resolve_precision("auto", "cpu", "lungs", card("lungs", int8=True, bfloat16=True)) == "int8"
+    assert resolve_precision("auto", "cpu", "lungs", card("lungs", int8=False, bfloat16=True)) == "float32"
+    with pytest.raises(DeviceError, match=r"precision 'bfloat16': expected one of this device's, float32, int8"):
+        resolve_precision("bfloat16", "cpu", "lungs", None)
+    with pytest.raises(DeviceError, match="precision 'int8': expected one of this device's"):
+        resolve_precision("int8", "cuda:0", "lungs", None)
+    with pytest.raises(DeviceError, match="precision 'double': expected auto"):
+        resolve_precision("double", "cpu", "lungs", None)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_cuda_without_a_gpu_is_refused() -> None:
-    assert resolve_device("auto") == torch.device("cpu")
+    assert resolve_device("auto") == "cpu"
     for name in ("cuda", "cuda:0", "cuda:3"):
         with pytest.raises(DeviceError, match="found 0 GPUs"):
             resolve_device(name)

@@ -4,15 +4,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-Prepared: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
-"""[h, w] or [h, w, 3] at the input size: uint8 where nothing had to be resized, else float32 in 0..1."""
+from models.runtime.engine import StageInput
 
 
 class Buffer:
@@ -30,7 +28,7 @@ class Buffer:
         return self._bytes[:size].view(dtype).view(*shape)
 
 
-def assemble(batch: Sequence[Prepared], buffer: Buffer) -> Tensor:
+def assemble(batch: Sequence[StageInput], buffer: Buffer) -> Tensor:
     """The pictures one after another, [N, h, w, c]: uint8 where all are, else float32 in 0..1; gray has one channel.
 
     They travel to the device as they are: a quarter of the bytes where they are 8-bit, a third where they are gray.
@@ -52,7 +50,7 @@ def assemble(batch: Sequence[Prepared], buffer: Buffer) -> Tensor:
 class Trip(Protocol):
     """One batch under way."""
 
-    def upload(self, batch: Sequence[Prepared]) -> Tensor:
+    def upload(self, batch: Sequence[StageInput]) -> Tensor:
         """The pictures on the device, [N, h, w, c], for arithmetic inside ``computing``."""
 
     def download(self, answer: Sequence[Tensor]) -> None:
@@ -91,7 +89,7 @@ class HostTrip:
     def __init__(self) -> None:
         self._answer: list[Tensor] = []
 
-    def upload(self, batch: Sequence[Prepared]) -> Tensor:
+    def upload(self, batch: Sequence[StageInput]) -> Tensor:
         return assemble(batch, Buffer(torch.device("cpu")))
 
     def download(self, answer: Sequence[Tensor]) -> None:
@@ -136,7 +134,7 @@ class CudaTrip:
         # Blocking: the thread that waits sleeps, and its core is free for the host work of others.
         self._done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
 
-    def upload(self, batch: Sequence[Prepared]) -> Tensor:
+    def upload(self, batch: Sequence[StageInput]) -> Tensor:
         streams = self._transfer
         pictures = assemble(batch, self._sent)
         with torch.cuda.device(streams.device), torch.cuda.stream(streams.up):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from models.cards import Role
-from models.device import memory_readers, resolve_device, resolve_precision
 from models.phantom import draw_phantom
-from models.precision import Precision
+from models.runtime.device import memory_readers, resolve_device, resolve_precision
+from models.runtime.precision import Precision
+from models.runtime.stage import Stage
 from models.selftest import run_self_test
-from models.stage import Stage
 from models.weights import default_weights
 from models.workflow import Workflow
 

@@ -4,13 +4,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.transfer import Buffer, HostTransfer, Prepared, assemble
+from models.runtime.engine import StageInput
+from models.runtime.transfer import Buffer, HostTransfer, assemble
 
 CPU = torch.device("cpu")
 SIDE = 3
 
 
-def picture(kind: str, seed: int) -> Prepared:
+def picture(kind: str, seed: int) -> StageInput:
     rng = np.random.default_rng(seed)
     shape = (SIDE, SIDE, 3) if kind.endswith("colour") else (SIDE, SIDE)
     eight_bit = rng.integers(0, 256, shape, dtype=np.uint8)
@@ -54,7 +55,7 @@ def test_on_a_cpu_nothing_travels() -> None:
 
 @pytest.mark.cuda
 def test_trips_side_by_side_keep_their_pictures_apart() -> None:
-    from models.transfer import CudaTransfer
+    from models.runtime.transfer import CudaTransfer
 
     transfer = CudaTransfer(torch.device("cuda:0"))
     batches = [[picture("float gray", seed)] for seed in range(6)]

@@ -1,0 +1,65 @@
+"""From torch to the CPU engine's form."""
+
+import logging
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import torch
+from torch import Tensor, nn
+
+from models.runtime.errors import ConversionError
+
+TOLERANCE = 1e-3
+"""How far a probability may move; other orders of the same arithmetic move it by half of this in the worst case."""
+
+
+def convert(network: nn.Module, input_size: int) -> ov.Model:
+    """A network for OpenVINO: float32 [1, 3, input_size, input_size] to what the network answers.
+
+    Args:
+        network: in eval mode, float32, on the CPU.
+
+    Raises:
+        ConversionError: it cannot be exported, answers otherwise when it is, or gives one answer to all pictures.
+    """
+    generator = torch.Generator().manual_seed(0)
+    one, other = (torch.rand(1, 3, input_size, input_size, generator=generator) for _ in range(2))
+    try:
+        model = _exported(network, one)
+    except Exception as error:
+        raise ConversionError(f"{type(network).__name__} cannot be exported: {_first_line(error)}") from error
+    if len(model.inputs) != 1:
+        raise ConversionError(f"{type(network).__name__} does not look at its picture")
+    model.reshape(list(one.shape))
+    compiled = ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    found = [torch.from_numpy(np.array(value)) for value in compiled(other.numpy()).values()]
+    for expected, answer in zip(_answers(network, other), found, strict=True):
+        if not torch.allclose(answer.view(expected.shape), expected, rtol=0, atol=TOLERANCE, equal_nan=True):
+            raise ConversionError(f"{type(network).__name__} answers otherwise when it is exported")
+    return model
+
+
+def _exported(network: nn.Module, example: Tensor) -> ov.Model:
+    # Its progress is of no interest to whoever starts a service.
+    loggers = [logging.getLogger(name) for name in ("torch.export", "torch._export", "torch._dynamo")]
+    levels = [one.level for one in loggers]
+    for one in loggers:
+        one.setLevel(logging.CRITICAL)
+    try:
+        with torch.no_grad():
+            return ov.convert_model(torch.export.export(network, (example,)))
+    finally:
+        for one, level in zip(loggers, levels, strict=True):
+            one.setLevel(level)
+
+
+def _answers(network: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
+    with torch.inference_mode():
+        answer: Any = network(images)
+    return tuple(answer) if isinstance(answer, (tuple, list)) else (answer,)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -1,0 +1,86 @@
+"""Networks that were converted for the CPU engine, on disk: two files a network beside its weights, or in a cache."""
+
+import hashlib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import openvino as ov
+
+from models.cards import ModelCard
+from models.files import CheckpointError, read_file
+from models.runtime.openvino import read_model
+from models.runtime.precision import Form, Precision, form_of
+
+_MADE_FOR: Final = ("cxr", "weights")
+"""Where a file says which weights it was made from."""
+
+
+def beside(weights: Path, form: Form) -> Path:
+    """``disease.safetensors`` to ``disease.int8.xml``; the numbers lie in ``disease.int8.bin``."""
+    return weights.with_suffix(f".{form}.xml")
+
+
+def in_cache(folder: Path, card: ModelCard) -> Path:
+    """The float form's place in a folder for networks of any weights."""
+    return folder / f"{card.sha256}.float.xml"
+
+
+def find(weights: Path, card: ModelCard, precision: Precision, cache: Path | None) -> ov.Model | None:
+    """The converted network that a precision is computed from; None where there is none of these weights.
+
+    Args:
+        weights: the file that the card belongs to; need not be there itself.
+        cache: a folder that is looked into as well.
+
+    Raises:
+        CheckpointError: the files are damaged, or not those that the card names.
+    """
+    form = form_of(precision)
+    places = [beside(weights, form)]
+    if cache is not None and form == "float":
+        places.append(in_cache(cache, card))
+    for xml in places:
+        if xml.is_file():
+            model = _read(xml, card.forms.get(form) if xml == places[0] else None)
+            if card.sha256 is not None and _made_for(model) == card.sha256:
+                return model
+    return None
+
+
+def keep(model: ov.Model, xml: Path, card: ModelCard) -> str:
+    """Writes a converted network's two files, each whole; returns what a card calls them by.
+
+    Raises:
+        CheckpointError: they cannot be written.
+    """
+    model.set_rt_info(str(card.sha256), list(_MADE_FOR))
+    try:
+        with TemporaryDirectory(dir=xml.parent, prefix=".converting-") as folder:
+            written = Path(folder) / xml.name
+            ov.save_model(model, written, compress_to_fp16=True)
+            digest = _digest(written.read_bytes(), written.with_suffix(".bin").read_bytes())
+            # The numbers first: who finds the one finds the other.
+            written.with_suffix(".bin").replace(xml.with_suffix(".bin"))
+            written.replace(xml)
+    except OSError as error:
+        raise CheckpointError(xml, "a file that can be written", str(error.strerror)) from error
+    return digest
+
+
+def _read(xml: Path, digest: str | None) -> ov.Model:
+    text, numbers = (read_file(path, "a converted network") for path in (xml, xml.with_suffix(".bin")))
+    if digest is not None and digest != _digest(text, numbers):
+        raise CheckpointError(xml, f"sha256 {digest} of both files as the card says", "others")
+    try:
+        return read_model(text, numbers)
+    except RuntimeError as error:
+        raise CheckpointError(xml, "a converted network", str(error).splitlines()[0][:120]) from error
+
+
+def _made_for(model: ov.Model) -> str | None:
+    return str(model.get_rt_info(list(_MADE_FOR)).value) if model.has_rt_info(list(_MADE_FOR)) else None
+
+
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()

@@ -1,0 +1,131 @@
+"""OpenVINO, which runs networks on a CPU."""
+
+from collections import deque
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from models.runtime.engine import Maps, StageInput
+from models.runtime.precision import Precision
+from models.runtime.processors import available_cpus
+
+_HINTS: Final = {"float32": "f32", "bfloat16": "bf16", "float16": "f16", "int8": "f32"}
+"""Arithmetic of what is not quantized."""
+
+
+class OpenVinoEngine:
+    """A converted network, compiled twice: for a picture that has all processors, and for several side by side.
+
+    Pictures are never stacked: on a CPU a batch gains nothing that several streams of one thread each do not.
+    """
+
+    def __init__(self, model: ov.Model, mean: Sequence[float], std: Sequence[float], precision: Precision) -> None:
+        """Args:
+        model: float32 [1, 3, h, w], normalised, to a map and perhaps a label.
+        """
+        self.streams = available_cpus()
+        self._wide = _Compiled(model, precision, 1, self.streams)
+        self._narrow = _Compiled(model, precision, self.streams, self.streams) if self.streams > 1 else self._wide
+        # (x - mean) / std as x * scale + shift: one pass over memory.
+        deviations = np.array(std, np.float64)
+        self._scale = (1 / deviations).astype(np.float32)
+        self._shift = (-np.array(mean, np.float64) / deviations).astype(np.float32)
+
+    def warm_up(self, max_batch_size: int) -> int:
+        """Runs each stream once; a launch takes one picture."""
+        for compiled in (self._wide, self._narrow):
+            compiled.warm_up()
+        return 1
+
+    def launch(self, batch: Sequence[StageInput], alone: bool) -> "_Runs":
+        """Starts a run for each picture; they wait for each other where there are more than streams."""
+        compiled = self._wide if alone else self._narrow
+        return _Runs([compiled.start(self._fill, picture) for picture in batch])
+
+    def _fill(self, place: NDArray[np.float32], picture: StageInput) -> None:
+        """Normalises a picture into float32 [1, 3, h, w]."""
+        scale = self._scale / np.float32(255) if picture.dtype == np.uint8 else self._scale
+        for channel in range(3):
+            values = picture if picture.ndim == 2 else picture[..., channel]
+            np.multiply(values, scale[channel], out=place[0, channel])
+            place[0, channel] += self._shift[channel]
+
+
+def supported_precisions() -> frozenset[str]:
+    """The number formats that this processor computes in."""
+    names = {"FP32": "float32", "BF16": "bfloat16", "FP16": "float16", "INT8": "int8"}
+    return frozenset(names[name] for name in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") if name in names)
+
+
+def read_model(xml: bytes, weights: bytes) -> ov.Model:
+    """A model from the bytes of its two files; raises RuntimeError where they are none."""
+    return _core().read_model(xml, ov.Tensor(np.frombuffer(weights, np.uint8)))
+
+
+class _Compiled:
+    """A network for so many streams, with requests that are used again."""
+
+    def __init__(self, model: ov.Model, precision: Precision, streams: int, threads: int) -> None:
+        settings: dict[str, Any] = {
+            "NUM_STREAMS": streams,
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            # Other processes of this machine would pin themselves to the same cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+        self._model = _core().compile_model(model, "CPU", settings)
+        self._streams = streams
+        self._idle: deque[ov.InferRequest] = deque()
+
+    def warm_up(self) -> None:
+        requests = [self._request() for _ in range(self._streams)]
+        for request in requests:
+            request.input_tensors[0].data[:] = 0
+            request.start_async()
+        for request in requests:
+            request.wait()
+            self.give_back(request)
+
+    def start(self, fill: Any, picture: StageInput) -> tuple["_Compiled", ov.InferRequest]:
+        request = self._request()
+        fill(request.input_tensors[0].data, picture)
+        request.start_async()
+        return self, request
+
+    def give_back(self, request: ov.InferRequest) -> None:
+        """For the next picture; one that failed is not given back."""
+        self._idle.append(request)
+
+    def _request(self) -> ov.InferRequest:
+        # Popping is atomic: requests are taken in one thread and given back in others.
+        try:
+            return self._idle.popleft()
+        except IndexError:
+            return self._model.create_infer_request()
+
+
+class _Runs:
+    """A ``Pending`` of one run a picture."""
+
+    def __init__(self, runs: Sequence[tuple[_Compiled, ov.InferRequest]]) -> None:
+        self._runs = runs
+
+    def result(self) -> Maps:
+        answers = []
+        for compiled, request in self._runs:
+            request.wait()
+            answers.append([np.array(tensor.data, np.float32) for tensor in request.output_tensors])
+            compiled.give_back(request)
+        maps = np.stack([answer[0].reshape(answer[0].shape[-2:]) for answer in answers])
+        has_label = len(answers[0]) > 1
+        return maps, np.array([answer[1].item() for answer in answers], np.float32) if has_label else None
+
+
+@cache
+def _core() -> ov.Core:
+    """One for the process, as OpenVINO means it: it loads the device's plugin."""
+    return ov.Core()

@@ -1,0 +1,44 @@
+"""``python -m models.weights``: weights brought into the form that the CPU engine runs, without PyTorch."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from models.cards import Role
+from models.checkpoints import load_checkpoint
+from models.files import CheckpointError
+from models.runtime import converted
+from models.runtime.conversion import convert
+from models.runtime.errors import ConversionError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Reads the command line, converts and returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        network, card = load_checkpoint(options.weights, options.role)
+        xml = converted.beside(options.weights, "float")
+        digest = converted.keep(convert(network, card.input_size), xml, card)
+        card = card.model_copy(update={"forms": {**card.forms, "float": digest}})
+        options.weights.with_suffix(".json").write_text(card.to_json(), encoding="utf-8")
+    except (CheckpointError, ConversionError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sys.stdout.write(f"{xml}, {xml.with_suffix('.bin').name}, {options.weights.with_suffix('.json').name}\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m models.weights", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    text = "write a converted network and its whole card beside the weights"
+    command = commands.add_parser("convert", help=text, description=text)
+    command.add_argument("weights", type=Path, help="a .safetensors file with its card, or a published weights.pth")
+    command.add_argument("role", choices=get_args(Role), help="the stage that it serves")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

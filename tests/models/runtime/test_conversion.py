@@ -1,0 +1,121 @@
+"""Networks in the CPU engine's form: what can be converted, and what is kept beside the weights."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.cards import ModelCard, read_card
+from models.checkpoints import save_checkpoint
+from models.files import CheckpointError
+from models.networks import ARCHITECTURES, build_network
+from models.runtime.conversion import convert
+from models.runtime.errors import ConversionError, DeviceError
+from models.runtime.stage import Stage
+from models.weights.__main__ import main
+from tests.models.test_checkpoints import IMAGENET
+from tests.support.stubs import FixedMap, TorchStage
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+CARD = ModelCard(role="lungs", name="tiny", architecture="Unet", encoder="resnet18", input_size=64, **IMAGENET)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A small stage I of random weights, with its card."""
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "lungs", build_network("Unet", "resnet18"), CARD)
+    return tmp_path / "lungs.safetensors"
+
+
+@pytest.mark.parametrize("head", [False, True])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_answers_as_in_pytorch(architecture: str, head: bool) -> None:
+    torch.manual_seed(0)
+    network = build_network(architecture, "timm-regnetx_002", classification_head=head).eval()
+    expected, expected_labels = TorchStage(network, input_size=128).predict([PICTURE])
+    stage = Stage(network, input_size=128)
+    for batch in ([PICTURE], [PICTURE] * 3):
+        found, labels = stage.predict(batch)
+        np.testing.assert_allclose(found, np.repeat(expected, len(batch), axis=0), atol=1e-4)
+        assert (labels is None) is (not head)
+        if expected_labels is not None and labels is not None:
+            np.testing.assert_allclose(labels, np.repeat(expected_labels, len(batch)), atol=1e-4)
+
+
+def test_what_cannot_be_converted_is_named() -> None:
+    with pytest.raises(ConversionError, match="FixedMap does not look at its picture"):
+        convert(FixedMap(np.ones((32, 32))).eval(), 32)
+
+    class Fickle(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            # An exporter keeps what it saw: another number than the next run's.
+            self.runs = getattr(self, "runs", 0) + 1
+            return images[:, :1] * self.runs
+
+    with pytest.raises(ConversionError, match=r"Fickle (cannot be exported|answers otherwise)"):
+        convert(Fickle().eval(), 32)
+
+
+def test_converted_weights_are_read_instead_of_the_weights(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected, _ = Stage.load(weights, role="lungs").predict([PICTURE])
+    assert main(["convert", str(weights), "lungs"]) == 0
+    assert "lungs.float.xml, lungs.float.bin, lungs.json" in capsys.readouterr().out
+    assert set(read_card(weights).forms) == {"float"}
+    weights.unlink()
+    found, _ = Stage.load(weights, role="lungs").predict([PICTURE])
+    np.testing.assert_allclose(found, expected, atol=2e-3)  # its numbers are kept in float16, as the weights' are
+
+
+def test_pytorch_is_not_loaded_for_converted_weights(weights: Path) -> None:
+    main(["convert", str(weights), "lungs"])
+    program = (
+        "import sys, numpy; from models.runtime.stage import Stage; "
+        "stage = Stage.load(sys.argv[1], role='lungs', precision='auto'); "
+        "stage.predict([numpy.zeros((64, 64), numpy.uint8)]); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(weights)], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("suffix", [".xml", ".bin"])
+def test_damaged_files_are_refused(weights: Path, suffix: str) -> None:
+    main(["convert", str(weights), "lungs"])
+    path = weights.with_suffix(f".float{suffix}")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match=r"lungs\.float\.xml: expected sha256 \w+ of both files as the card says"):
+        Stage.load(weights, role="lungs")
+
+
+def test_files_of_other_weights_are_passed_over(weights: Path) -> None:
+    main(["convert", str(weights), "lungs"])
+    torch.manual_seed(1)
+    save_checkpoint(weights, build_network("Unet", "resnet18"), CARD)
+    found, _ = Stage.load(weights, role="lungs").predict([PICTURE])
+    for suffix in (".xml", ".bin"):
+        weights.with_suffix(f".float{suffix}").unlink()
+    expected, _ = Stage.load(weights, role="lungs").predict([PICTURE])
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_what_was_converted_is_kept_in_the_cache(weights: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    expected, _ = Stage.load(weights, role="lungs", cache=cache).predict([PICTURE])
+    assert sorted(path.suffix for path in cache.iterdir()) == [".bin", ".xml"]
+    weights.unlink()
+    found, _ = Stage.load(weights, role="lungs", cache=cache).predict([PICTURE])
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_int8_needs_weights_that_were_quantized(weights: Path) -> None:
+    with pytest.raises(DeviceError, match="expected weights that were quantized"):
+        Stage.load(weights, role="lungs", precision="int8")
+
+
+def test_errors_of_the_command_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", str(tmp_path / "none.safetensors"), "lungs"]) == 2
+    assert "expected a weights file, found no such file" in capsys.readouterr().err
