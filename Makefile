@@ -7,7 +7,11 @@ CXR_DATA ?= $(wildcard ../shared/cxr ../shared/cxr-adults)
 
 .PHONY: serve test lint types check evaluate bench examples lock clean
 
-serve: $(VENV)/serve.stamp
+# PyTorch runs networks on an NVIDIA GPU, and reads other weights than the embedded ones: without either it is not installed.
+NEEDS_TORCH := $(shell { nvidia-smi -L || env | grep '^CXR_\(LUNGS\|DISEASE\)_WEIGHTS=.' || \
+	grep '^CXR_\(LUNGS\|DISEASE\)_WEIGHTS=.' .env; } >/dev/null 2>&1 && echo yes)
+
+serve: $(VENV)/$(if $(NEEDS_TORCH),torch,serve).stamp
 	$(BIN)/python -m app
 
 test: $(VENV)/dev.stamp
@@ -24,7 +28,7 @@ check: lint types test
 
 # The embedded default against people, on radiograph packs: fails when a bar is missed.
 evaluate: $(VENV)/dev.stamp
-	$(BIN)/python -m models.evaluation weights --data $(CXR_DATA) --split val --check --out build/acceptance.html
+	$(BIN)/python -m models.evaluation weights --data $(CXR_DATA) --split val --precision float32 --check --out build/acceptance.html
 
 # Speed, beside the networks alone, the published way of working and other frameworks; an hour and a half on two cores.
 bench: $(VENV)/bench.stamp
@@ -46,16 +50,21 @@ $(VENV)/serve.stamp: pyproject.toml constraints.txt $(wildcard .git/logs/HEAD)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
+$(VENV)/torch.stamp: $(VENV)/serve.stamp
+	@echo "There is an NVIDIA GPU, or the settings name other weights: installing PyTorch, some 5 GB."
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[torch]'
+	touch $@
+
 $(VENV)/dev.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	rm -rf *.egg-info
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $@ $(VENV)/serve.stamp
+	touch $@ $(VENV)/serve.stamp $(VENV)/torch.stamp
 
 $(VENV)/bench.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
-	touch $@ $(VENV)/dev.stamp $(VENV)/serve.stamp
+	touch $@ $(VENV)/dev.stamp $(VENV)/serve.stamp $(VENV)/torch.stamp
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -12,7 +12,6 @@ from types import FrameType
 import uvicorn
 from pydantic import ValidationError
 
-from app import environment as environment  # first: before torch is loaded
 from app.logs import SERVICE_LOGGER, log_config, log_event
 from app.main import create_app
 from app.protocol import BoundedProtocol

@@ -200,13 +200,13 @@ class Service:
 
 
 def _set_heap_aside() -> None:
-    """Keeps the collector of cycles, at work from now on, from what lives as long as the service does.
+    """Keeps the collector of cycles from what lives as long as the service does.
 
-    Torch, pydicom and their like hold half a million objects; a full collection walks them all, and every thread waits.
+    Pydicom, OpenVINO and their like hold hundreds of thousands of objects; a full collection walks them all, and every
+    thread waits.
     """
     gc.collect()
     gc.freeze()
-    gc.enable()
 
 
 def load_workflow(settings: Settings) -> Workflow:

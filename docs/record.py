@@ -36,7 +36,7 @@ async def main() -> None:
     """Asks the application itself, without a network."""
     settings = Settings(_env_file=None)
     workflow = load_workflow(settings)
-    selftest.record(workflow)
+    selftest.record(load_workflow(Settings(_env_file=None, precision="float32")))
     done, png = cv2.imencode(".png", draw_test_picture(), [cv2.IMWRITE_PNG_COMPRESSION, 9])
     if not done:
         raise RuntimeError("the phantom could not be encoded")

@@ -30,10 +30,7 @@ class OpenVinoEngine:
         self.streams = available_cpus()
         self._wide = _Compiled(model, precision, 1, self.streams)
         self._narrow = _Compiled(model, precision, self.streams, self.streams) if self.streams > 1 else self._wide
-        # (x - mean) / std as x * scale + shift: one pass over memory.
-        deviations = np.array(std, np.float64)
-        self._scale = (1 / deviations).astype(np.float32)
-        self._shift = (-np.array(mean, np.float64) / deviations).astype(np.float32)
+        self._mean, self._std = mean, std
 
     def warm_up(self, max_batch_size: int) -> int:
         """Runs each stream once; a launch takes one picture."""
@@ -44,15 +41,19 @@ class OpenVinoEngine:
     def launch(self, batch: Sequence[StageInput], alone: bool) -> "_Runs":
         """Starts a run for each picture; they wait for each other where there are more than streams."""
         compiled = self._wide if alone else self._narrow
-        return _Runs([compiled.start(self._fill, picture) for picture in batch])
+        return _Runs([compiled.start(normalised(picture, self._mean, self._std)) for picture in batch])
 
-    def _fill(self, place: NDArray[np.float32], picture: StageInput) -> None:
-        """Normalises a picture into float32 [1, 3, h, w]."""
-        scale = self._scale / np.float32(255) if picture.dtype == np.uint8 else self._scale
-        for channel in range(3):
-            values = picture if picture.ndim == 2 else picture[..., channel]
-            np.multiply(values, scale[channel], out=place[0, channel])
-            place[0, channel] += self._shift[channel]
+
+def normalised(picture: StageInput, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
+    """A picture as the network takes it, float32 [1, 3, h, w], by channel."""
+    images = np.empty((1, 3, *picture.shape[:2]), np.float32)
+    full = 255 if picture.dtype == np.uint8 else 1
+    for channel, (middle, deviation) in enumerate(zip(mean, std, strict=True)):
+        # (x - mean) / std as x * scale + shift: one pass over memory.
+        values = picture if picture.ndim == 2 else picture[..., channel]
+        np.multiply(values, np.float32(1 / (full * deviation)), out=images[0, channel])
+        images[0, channel] += np.float32(-middle / deviation)
+    return images
 
 
 def supported_precisions() -> frozenset[str]:
@@ -84,15 +85,14 @@ class _Compiled:
     def warm_up(self) -> None:
         requests = [self._request() for _ in range(self._streams)]
         for request in requests:
-            request.input_tensors[0].data[:] = 0
             request.start_async()
         for request in requests:
             request.wait()
             self.give_back(request)
 
-    def start(self, fill: Any, picture: StageInput) -> tuple["_Compiled", ov.InferRequest]:
+    def start(self, images: NDArray[np.float32]) -> tuple["_Compiled", ov.InferRequest]:
         request = self._request()
-        fill(request.input_tensors[0].data, picture)
+        request.set_input_tensor(ov.Tensor(images))
         request.start_async()
         return self, request
 

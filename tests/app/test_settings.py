@@ -123,7 +123,7 @@ def test_origins_are_parted(monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "value"),
     [
         ("CXR_DEVICE", "gpu"),
-        ("CXR_PRECISION", "int8"),
+        ("CXR_PRECISION", "int4"),
         ("CXR_THRESHOLD", "-0.1"),
         ("CXR_MAX_BATCH_SIZE", "0"),
         ("CXR_REQUEST_TIMEOUT_S", "0"),

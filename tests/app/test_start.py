@@ -104,6 +104,29 @@ def test_keys_limits_and_a_shutdown_in_order(tmp_path: Path, phantom_png: bytes)
     assert "stopped" in [line["message"] for line in server.log_lines()]
 
 
+WITHOUT_PYTORCH = """
+import sys
+sys.modules["torch"] = None  # as where it is not installed
+from app.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_the_embedded_pair_needs_no_pytorch_on_a_cpu(tmp_path: Path, phantom_png: bytes) -> None:
+    with running(tmp_path, WITHOUT_PYTORCH, CXR_DEVICE="cpu") as server:
+        assert server.client.post("/score", content=phantom_png).status_code == 200
+    (ready,) = [line for line in server.log_lines() if line["message"] == "ready"]
+    assert ready["resident_mib"] < 600
+
+
+def test_what_needs_pytorch_says_so(tmp_path: Path) -> None:
+    server = start(tmp_path, {"CXR_DEVICE": "cpu", "CXR_PRECISION": "float32"}, WITHOUT_PYTORCH)
+    assert server.process.wait(timeout=60) == 3
+    (failed,) = [line for line in server.log_lines() if line["message"] == "start failed"]
+    assert "expected a converted network beside it" in failed["reason"]
+    assert "or PyTorch to convert it with (the extra torch), found neither" in failed["reason"]
+
+
 LOSES_ITS_DEVICE = """
 import sys
 from app.__main__ import serve

@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
-from torch import device as Device
 
 from app.main import create_app
 from app.metrics import Metrics
@@ -253,9 +252,14 @@ def scaling(manifests: Manifests) -> Iterator[str]:
             yield f"{name}: takes no data for no load"
         if trigger["metricType"] != "AverageValue":
             yield f"{name}: not an average over replicas"
-    batch = default_batch_size(Device("cuda" if manifests.on_gpu else "cpu"))
-    if thresholds["waiting"] != (manifests.settings.max_batch_size or batch):
-        yield f"waiting: {thresholds['waiting']} is not a full batch"
+    limits = manifests.container["resources"]["limits"]
+    at_once = (
+        (manifests.settings.max_batch_size or default_batch_size("cuda:0")) if manifests.on_gpu else int(limits["cpu"])
+    )
+    if thresholds["waiting"] != at_once:
+        yield f"waiting: {thresholds['waiting']} is not what leaves at once"
+    if not manifests.on_gpu and thresholds["busy"] != 0.8 * at_once:
+        yield f"busy: {thresholds['busy']} is not eight tenths of the runs there can be"
     if thresholds["admitted"] != manifests.settings.max_in_flight / 2:
         yield f"admitted: {thresholds['admitted']} is not half of what is admitted"
 

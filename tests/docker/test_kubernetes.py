@@ -137,7 +137,7 @@ NETWORK = "base/networkpolicy.yaml"
             "scaling: waiting: no metric cxr_queue_seconds",
         ),
         (SCALED, 'in_flight{job="cxr"}', "in_flight", "scaling: admitted: not by job"),
-        (SCALED, 'threshold: "4"', 'threshold: "64"', "scaling: waiting: 64.0 is not a full batch"),
+        (SCALED, 'threshold: "4"', 'threshold: "64"', "scaling: waiting: 64.0 is not what leaves at once"),
         (SCALED, 'threshold: "16"', 'threshold: "64"', "scaling: admitted: 64.0"),
         (SCALED, "maxReplicaCount: 8", "maxReplicaCount: 3", "scaling: the replica counts"),
         (SCALED, "TargetRef:\n    name: cxr-severity", "TargetRef:\n    name: cxr", "scaling: scales"),

@@ -1,11 +1,19 @@
 """A pair judged against people, and the reference that sites are held against."""
 
 import argparse
+import json
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 
 from models import evaluation
-from models.cards import Role, read_card
-from models.pack import Pack
+from models.cards import Judged, Role, read_card
+from models.evaluation.precisions import Difference, compare
+from models.pack import Case, Pack
+from models.runtime import converted
+from models.runtime.openvino import supported_precisions
+from models.runtime.precision import FASTEST_FIRST, Precision, form_of
+from models.runtime.stage import Stage
 from models.training.commands.arguments import Commands, add_command, add_pack, add_weights, load_stage
 from models.training.reference import is_judged_adult, record_reference
 from models.workflow import Workflow
@@ -19,6 +27,20 @@ def add(commands: Commands) -> None:
     add_pack(record)
     add_weights(record, *_ROLES)
     record.add_argument("--split", default="val", help="of the pack's table")
+
+    quantized = add_command(commands, "quantize", "write the int8 form of a stage's weights beside them", _quantize)
+    quantized.add_argument("role", choices=_ROLES)
+    add_pack(quantized)
+    add_weights(quantized, *_ROLES)
+    quantized.add_argument("--split", default="train", help="of the pack's table")
+    quantized.add_argument("--seed", type=int, default=0, help="of the radiographs' choice")
+
+    precisions = add_command(
+        commands, "precisions", "write into both cards what other number formats cost", _precisions
+    )
+    add_pack(precisions)
+    add_weights(precisions, *_ROLES)
+    precisions.add_argument("--split", default="val", help="of the pack's table")
 
     reference = add_command(
         commands, "reference", "write into both cards what a site's radiographs are held against", _reference
@@ -47,6 +69,69 @@ def _record(options: argparse.Namespace) -> int:
         weights.with_suffix(".json").write_text(updated.to_json(), encoding="utf-8")
     sys.stdout.write(f"{evaluation.table(lines)}\n")
     return 0
+
+
+def _quantize(options: argparse.Namespace) -> int:
+    from models.checkpoints import load_checkpoint
+    from models.runtime.conversion import convert
+    from models.training.quantization import draw, quantize
+
+    weights = getattr(options, options.role)
+    network, card = load_checkpoint(weights, options.role)
+    cases = draw(Pack(*options.data).split(options.split), options.seed)
+    model = quantize(convert(network, card.input_size), _workflow(options), options.role, cases)
+    digest = converted.keep(model, converted.beside(weights, "int8"), card)
+    kept = read_card(weights)
+    kept = kept.model_copy(update={"forms": {**kept.forms, "int8": digest}})
+    weights.with_suffix(".json").write_text(kept.to_json(), encoding="utf-8")
+    return 0
+
+
+def _precisions(options: argparse.Namespace) -> int:
+    """One stage at a time in each format that this processor has and the weights have a form for.
+
+    Whoever drew on a radiograph is asked as well, whatever its split: formats are compared here, not networks with
+    people, and a split has few masks.
+    """
+    pack = Pack(*options.data)
+    cases = list({case.id: case for case in (*pack.split(options.split), *filter(_is_drawn_on, pack))}.values())
+    exact = _judged(_workflow(options), cases)
+    for role in _ROLES:
+        weights = getattr(options, role)
+        found: dict[Precision, Judged] = {}
+        for precision in FASTEST_FIRST:
+            if precision == "float32" or precision not in supported_precisions():
+                continue
+            if form_of(precision) == "int8" and not converted.beside(weights, "int8").is_file():
+                continue
+            workflow = _workflow(options)
+            setattr(workflow, role, Stage.load(weights, role=role, precision=precision))
+            other = _judged(workflow, cases)
+            difference = compare(exact, other)
+            metrics = {line.name: round(line.value, 4) for line in other[1]} | _rounded(difference)
+            found[precision] = Judged(holds=not difference.worse, metrics=metrics)
+            sys.stdout.write(f"{role} {precision}: {json.dumps(metrics)}\n")
+        card = read_card(weights).model_copy(update={"precisions": found})
+        weights.with_suffix(".json").write_text(card.to_json(), encoding="utf-8")
+    return 0
+
+
+def _is_drawn_on(case: Case) -> bool:
+    return case.has_disease
+
+
+def _judged(workflow: Workflow, cases: Sequence[Case]) -> tuple[list[evaluation.Result], list[evaluation.Figure]]:
+    results = evaluation.evaluate(lambda case: workflow.analyse(case.pixels, uncertainty=True), cases)
+    return results, evaluation.figures(results)
+
+
+def _rounded(difference: Difference) -> dict[str, object]:
+    names = {"count": "radiographs", "scores": "scores that differ from float32's", "worse": "worse than is allowed"}
+    names |= {"median": "largest move of a share, median", "most": "largest move of a share, 95th percentile"}
+    return {
+        names[name]: round(value, 4) if isinstance(value, float) else value
+        for name, value in asdict(difference).items()
+    }
 
 
 def _reference(options: argparse.Namespace) -> int:

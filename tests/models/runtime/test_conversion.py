@@ -9,17 +9,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.cards import ModelCard, read_card
+from models.cards import ModelCard, Role, read_card
 from models.checkpoints import save_checkpoint
 from models.files import CheckpointError
 from models.networks import ARCHITECTURES, build_network
 from models.runtime.conversion import convert
 from models.runtime.errors import ConversionError, DeviceError
 from models.runtime.stage import Stage
+from models.weights import default_weights
 from models.weights.__main__ import main
 from tests.models.test_checkpoints import IMAGENET
 from tests.support.stubs import FixedMap, TorchStage
 
+ROLES: tuple[Role, ...] = ("lungs", "disease")
 PICTURE = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
 CARD = ModelCard(role="lungs", name="tiny", architecture="Unet", encoder="resnet18", input_size=64, **IMAGENET)
 
@@ -119,3 +121,18 @@ def test_int8_needs_weights_that_were_quantized(weights: Path) -> None:
 def test_errors_of_the_command_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", str(tmp_path / "none.safetensors"), "lungs"]) == 2
     assert "expected a weights file, found no such file" in capsys.readouterr().err
+
+
+def test_nothing_is_told_to_the_makers_of_openvino() -> None:
+    program = (
+        "import models.runtime.stage, openvino.tools.ovc as converter, sys; "
+        "sys.exit(not type(converter.telemetry).__module__.endswith('telemetry_stub'))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_embedded_weights_are_small_enough_for_an_image_layer() -> None:
+    folder = default_weights("lungs").parent
+    assert sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) < 45e6
+    for role in ROLES:
+        assert read_card(default_weights(role)).holding, "auto has a choice"
