@@ -15,17 +15,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from models.runtime.device import default_batch_size, resolve_device
+from models.runtime.device import resolve_device
 from models.runtime.processors import available_cpus
 from tests.benchmarks.measuring import Load
+from tests.benchmarks.peers.handling import MAX_BATCH
 from tests.benchmarks.plot import draw
-from tests.benchmarks.servers import OURS, SERVERS, running
+from tests.benchmarks.servers import BEFORE, BEFORE_FOLDER, OURS, SERVERS, running
 from tests.benchmarks.tables import render
 
 SECTIONS = ("limit", "pipeline", "host", "efficiency", "embedded", "published", "steady")
 CLIENTS = (1, 4, 16, 64)
 COMPARED = (1, 16, 64)
-LIMITS = {"embedded": (1, 2, 4, 8, 16), "published": (1, 4)}
+LIMITS = {"embedded": (1, 2, 4), "published": (1, 2)}
 """Batch sizes of which the networks are measured alone; the published pair's larger ones take minutes on a CPU."""
 NEEDED = {"LitServe": "litserve", "mosec": "mosec", "BentoML": "bentoml"}
 STEADY_SECONDS = 600.0
@@ -53,13 +54,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="of each load, beyond its first answers")
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--servers", nargs="+", choices=SERVERS, default=list(SERVERS))
-    parser.add_argument("--max-batch", type=int, default=default_batch_size(resolve_device("auto")))
+    parser.add_argument("--max-batch", type=int, default=MAX_BATCH)
+    parser.add_argument("--short", action="store_true", help="ten minutes: one round, short lines, the embedded pair")
     parser.add_argument("--steady-seconds", type=float, default=STEADY_SECONDS)
     parser.add_argument("--embedded-clients", type=int, nargs="+", default=CLIENTS)
     parser.add_argument("--published-clients", type=int, nargs="+", default=COMPARED)
     parser.add_argument("--folder", type=Path, default=Path("build/bench"), help="earlier results there are added to")
     parser.add_argument("--render-only", action="store_true")
     options = parser.parse_args(arguments)
+    if options.short:
+        options.rounds, options.seconds = 1, 10.0
+        options.sections, options.embedded_clients = ("limit", "pipeline", "embedded"), (1, 16)
     results = Results(options.folder)
     if not options.render_only:
         results.add("machine", cores=available_cpus(), device=str(resolve_device("auto")), processor=_processor())
@@ -116,8 +121,9 @@ def _python(module: str, *arguments: str) -> Any:
 
 
 def _available(names: Sequence[str]) -> list[str]:
-    """Those whose framework is installed."""
-    return [name for name in names if name not in NEEDED or find_spec(NEEDED[name])]
+    """Those whose framework, or whose commit, is there."""
+    there = [name for name in names if name not in NEEDED or find_spec(NEEDED[name])]
+    return [name for name in there if name != BEFORE or BEFORE_FOLDER.is_dir()]
 
 
 def _processor() -> str:

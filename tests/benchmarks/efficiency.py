@@ -20,8 +20,8 @@ from typing import Any, TypeAlias
 
 import psutil
 
-from models.runtime.device import default_batch_size, resolve_device
 from models.runtime.processors import available_cpus
+from tests.benchmarks.peers.handling import MAX_BATCH
 from tests.benchmarks.servers import OURS, Server, running
 
 NETWORKS, HOST = "networks", "host"
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--turns", type=int, default=12, help="of each in a round")
     parser.add_argument("--seconds", type=float, default=3.0, help="of a turn")
-    parser.add_argument("--max-batch", type=int, default=default_batch_size(resolve_device("auto")))
+    parser.add_argument("--max-batch", type=int, default=MAX_BATCH)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     with runners(options.workflow, options.max_batch, options.clients) as runs:

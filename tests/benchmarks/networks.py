@@ -19,16 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.cards import Role
-from models.checkpoints import load_checkpoint
 from models.runtime.memory import keep_freed_memory
 from models.runtime.openvino import supported_precisions
 from models.runtime.precision import Precision
 from models.runtime.processors import available_cpus, limit_threads
 from models.runtime.stage import Stage
-from models.weights import default_weights
 from models.workflow import Workflow
-from tests.benchmarks.peers.workflows import KINDS, Kind, build_workflow, card_of, untrained
-from tests.support.stubs import TorchStage
+from tests.benchmarks.peers.workflows import KINDS, build_workflow, in_pytorch
 
 ROLES: tuple[Role, ...] = ("lungs", "disease")
 BATCHES = (1, 2, 4)
@@ -112,17 +109,6 @@ def report_precisions(options: argparse.Namespace) -> None:
     for name in pairs:
         cells = " | ".join(f"{limits[name].rate:.1f} | {limits[name].cpu_ms:.1f}" for limits in found)
         print(f"| {name} | {cells} |")
-
-
-def in_pytorch(kind: Kind) -> list[Stage]:
-    """Both stages as their checkpoints have them, in eager PyTorch."""
-
-    def stage(role: Role) -> Stage:
-        card = card_of(kind, role)
-        network = untrained(card) if kind == "published" else load_checkpoint(default_weights(role), role)[0]
-        return TorchStage(network, card.input_size, card.mean, card.std)
-
-    return [stage(role) for role in ROLES]
 
 
 def stages_of(workflow: Workflow, largest: int) -> list[Stage]:

@@ -25,8 +25,12 @@ SERVERS = {
     "LitServe": "tests.benchmarks.peers.litserve_peer",
     "mosec": "tests.benchmarks.peers.mosec_peer",
     "BentoML": "tests.benchmarks.peers.bentoml_peer",
+    "FastAPI around PyTorch": "tests.benchmarks.peers.plain",
+    "service at 10c18cf": "tests.benchmarks.service",
 }
-OURS = "service"
+OURS, EAGER, BEFORE = "service", "FastAPI around PyTorch", "service at 10c18cf"
+BEFORE_FOLDER = Path("build/10c18cf").absolute()
+"""``git worktree add build/10c18cf 10c18cf``: before OpenVINO. Without it that service is left out."""
 START_SECONDS = 300.0
 END_SECONDS = 30.0
 
@@ -91,15 +95,19 @@ def running(name: str, workflow: str, max_batch: int, *options: str) -> Iterator
     module = SERVERS[name]
     port = free_port()
     command = [sys.executable, "-m", module, "--port", str(port), "--workflow", workflow, "--max-batch", str(max_batch)]
-    command += options
+    command += [*options, *["--eager"] * (name == EAGER)]
+    environment = {**os.environ, "PYTHONPATH": str(BEFORE_FOLDER)} if name == BEFORE else None
+    where = BEFORE_FOLDER if name == BEFORE else None
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with log.open("wb") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+            process = subprocess.Popen(
+                command, cwd=where, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
         try:
             peer = import_module(module)
             _wait_ready(process, port, peer.READY_PATH, peer.SCORE_PATHS[True], log)
-            yield Server(port, psutil.Process(process.pid), peer.SCORE_PATHS, name == OURS)
+            yield Server(port, psutil.Process(process.pid), peer.SCORE_PATHS, name in (OURS, BEFORE))
         finally:
             _end(process)
 

@@ -6,11 +6,13 @@ from statistics import median
 from typing import Any
 
 from tests.benchmarks.efficiency import table
-from tests.benchmarks.servers import OURS
+from tests.benchmarks.servers import BEFORE, OURS
 
 Rows = Sequence[Mapping[str, Any]]
 KINDS = {"embedded": "the embedded pair", "published": "the published pair's architectures"}
-EFFICIENCY, FASTER, FASTER_PUBLISHED, DRIFT = 0.95, 10.0, 1.4, 0.05
+EFFICIENCY, FASTER, FASTER_PUBLISHED, DRIFT = 0.95, 25.0, 1.4, 0.05
+BEFORE_RATES = {"embedded": 2.2, "published": 0.95}
+BEFORE_ALONE = 0.6
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Medians:
 def render(rows: Rows) -> tuple[str, bool]:
     """All tables, and whether every bar that was measured is met."""
     medians = Medians(rows)
-    bars = [bar for find in (_efficiency, _peers, _host, _pipeline, _steady) for bar in find(medians)]
+    bars = [bar for find in (_efficiency, _peers, _before, _host, _pipeline, _steady) for bar in find(medians)]
     parts = [_machine(medians), _limits(medians), _hosts(medians), _turns(medians.rows(section="efficiency"))]
     parts += [_service(medians, kind) for kind in KINDS]
     parts += [_steadiness(medians), "## Bars\n\n| bar | found | |\n|---|---|---|\n" + "\n".join(map(str, bars))]
@@ -164,6 +166,19 @@ def _peers(medians: Medians) -> Iterator[Bar]:
                 yield from _against(medians, figure, f"{name}, {clients} clients, {KINDS[kind]}", at_most, where)
 
 
+def _before(medians: Medians) -> Iterator[Bar]:
+    """Against the service before OpenVINO; the published pair computes in float32 in both."""
+    for kind, wanted in BEFORE_RATES.items():
+        rates = [medians.of("rate", section=kind, server=server, clients=16) for server in (OURS, BEFORE)]
+        if rates[0] and rates[1]:
+            yield Bar(f"requests/s, 16 clients, {KINDS[kind]}: ours ÷ that at 10c18cf", rates[0] / rates[1], wanted)
+    alone = [medians.of("p50", section="embedded", server=server, clients=1) for server in (OURS, BEFORE)]
+    if alone[0] and alone[1]:
+        yield Bar(
+            f"p50, 1 client, {KINDS['embedded']}: ours ÷ that at 10c18cf", alone[0] / alone[1], BEFORE_ALONE, True
+        )
+
+
 def _host(medians: Medians) -> Iterator[Bar]:
     yield from _against(medians, "rate", "host limit", False, {"section": "host", "uploads": "mixed"})
     where = {"section": "host", "uploads": "tiny"}
@@ -185,7 +200,7 @@ def _against(
     ours = medians.of(figure, server=OURS, **where)
     for peer in medians.values("server", **where):
         theirs = medians.of(figure, server=peer, **where)
-        if peer != OURS and ours and theirs and counts(peer):
+        if peer not in (OURS, BEFORE) and ours and theirs and counts(peer):
             yield Bar(f"{name}: ours ÷ {peer}'s", ours / theirs, 1.0, at_most)
 
 

@@ -14,16 +14,16 @@ from statistics import median
 
 import psutil
 
-from models.runtime.device import default_batch_size, resolve_device
 from tests.benchmarks.measuring import Load
+from tests.benchmarks.peers.handling import MAX_BATCH
 from tests.benchmarks.servers import OURS, running
 
 KINDS = {
     "MainThread": "event loop",
     "host": "host pool",
-    "device": "networks, the thread that launches them",
+    "device": "launches of networks",
     "answers": "answers of the networks",
-    "": "networks, OpenMP's other threads",
+    "": "networks",
 }
 """By the beginning of a thread's name; the system keeps fifteen characters of it."""
 ENDED = "threads that ended meanwhile, and others"
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args(arguments)
     found, rates = [], []
-    with running(OURS, options.workflow, default_batch_size(resolve_device("auto"))) as server:
+    with running(OURS, options.workflow, MAX_BATCH) as server:
         # One load before, so that every thread is there to be named; one after, by whose end they are.
         Load(server, "mixed", options.clients, 1.0).run()
         server.process.send_signal(signal.SIGUSR1)

@@ -26,7 +26,7 @@ HOST = "127.0.0.1"
 JSON = "application/json"
 TIMEOUT_SECONDS = 300
 """For a request: many clients before slow networks wait long."""
-MAX_BATCH = default_batch_size(resolve_device("auto"))
+MAX_BATCH = default_batch_size(resolve_device("auto")) if resolve_device("auto") != "cpu" else 2 * available_cpus()
 
 _KIND_VARIABLE, _BATCH_VARIABLE = "CXR_PEER_WORKFLOW", "CXR_PEER_MAX_BATCH"
 
@@ -39,11 +39,13 @@ class Options:
         port: of 127.0.0.1; 0 in a process that does not listen.
         kind: which workflow.
         max_batch: most radiographs that share one run of a network.
+        eager: networks in PyTorch, layer by layer; the plain handler alone.
     """
 
     port: int
     kind: Kind
     max_batch: int
+    eager: bool = False
 
     @classmethod
     def from_command_line(cls, description: str | None) -> "Options":
@@ -52,9 +54,10 @@ class Options:
         parser.add_argument("--port", type=int, required=True)
         parser.add_argument("--workflow", choices=KINDS, default="embedded")
         parser.add_argument("--max-batch", type=int, default=MAX_BATCH)
+        parser.add_argument("--eager", action="store_true", help="networks in PyTorch, layer by layer")
         given = parser.parse_args()
         os.environ[_KIND_VARIABLE], os.environ[_BATCH_VARIABLE] = given.workflow, str(given.max_batch)
-        return cls(given.port, given.workflow, given.max_batch)
+        return cls(given.port, given.workflow, given.max_batch, given.eager)
 
     @classmethod
     def inherited(cls) -> "Options":

@@ -28,7 +28,9 @@ def create_app(options: Options) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
-        app.state.workflow = await loop.run_in_executor(networks, start_workflow, options.kind, options.max_batch)
+        app.state.workflow = await loop.run_in_executor(
+            networks, start_workflow, options.kind, options.max_batch, options.eager
+        )
         app.state.host = Host(app.state.workflow)
         yield
 

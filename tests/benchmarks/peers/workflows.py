@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from app.service import load_workflow
 from app.settings import Settings
 from models.cards import ModelCard, Role, read_card
+from models.checkpoints import load_checkpoint
 from models.evaluation.costs import untrained_network
 from models.phantom import phantom_lungs
 from models.published import preprocessing
@@ -22,6 +23,7 @@ from models.runtime.stage import Stage
 from models.selftest import run_self_test
 from models.weights import default_weights
 from models.workflow import DEFAULT_THRESHOLD, Workflow
+from tests.support.stubs import TorchStage
 
 Kind: TypeAlias = Literal["embedded", "published", "free"]
 """``embedded``: the default weights. ``published``: the architectures of the paper's best pair, untrained.
@@ -63,15 +65,30 @@ def build_outline(kind: Kind) -> Workflow:
     return Workflow(stage("lungs"), stage("disease"), threshold=Settings().threshold)
 
 
-def start_workflow(kind: Kind, max_batch: int) -> Workflow:
-    """``build_workflow`` for the process that runs the networks, with threads, memory and first runs as the service."""
+def start_workflow(kind: Kind, max_batch: int, eager: bool = False) -> Workflow:
+    """``build_workflow`` for the process that runs the networks, with threads, memory and first runs as the service.
+
+    Args:
+        eager: in PyTorch, layer by layer, as people write it.
+    """
     limit_threads()
     keep_freed_memory()
-    workflow = build_workflow(kind)
+    workflow = Workflow(*in_pytorch(kind)) if eager else build_workflow(kind)
     for stage in (workflow.lungs, workflow.disease):
         stage.warm_up(max_batch)
     run_self_test(workflow)
     return workflow
+
+
+def in_pytorch(kind: Kind) -> tuple[Stage, Stage]:
+    """Both stages in eager PyTorch, as their checkpoints have them."""
+
+    def stage(role: Role) -> Stage:
+        card = card_of(kind, role)
+        network = untrained(card) if kind == "published" else load_checkpoint(default_weights(role), role)[0]
+        return TorchStage(network, card.input_size, card.mean, card.std, card=card)
+
+    return stage("lungs"), stage("disease")
 
 
 def spare_threads() -> None:
