@@ -1,8 +1,9 @@
 """OpenVINO, which runs networks on a CPU."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -39,9 +40,9 @@ class OpenVinoEngine:
         return 1
 
     def launch(self, batch: Sequence[StageInput], alone: bool) -> "_Runs":
-        """Starts a run for each picture; they wait for each other where there are more than streams."""
+        """Starts a run for each picture, as many as there are streams; the others follow as these end."""
         compiled = self._wide if alone else self._narrow
-        return _Runs([compiled.start(normalised(picture, self._mean, self._std)) for picture in batch])
+        return _Runs(compiled, (normalised(picture, self._mean, self._std) for picture in batch))
 
 
 def normalised(picture: StageInput, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
@@ -68,7 +69,7 @@ def read_model(xml: bytes, weights: bytes) -> ov.Model:
 
 
 class _Compiled:
-    """A network for so many streams, with requests that are used again."""
+    """A network for so many streams, with requests that are used again: each has memory for all layers."""
 
     def __init__(self, model: ov.Model, precision: Precision, streams: int, threads: int) -> None:
         settings: dict[str, Any] = {
@@ -79,22 +80,22 @@ class _Compiled:
             "ENABLE_CPU_PINNING": False,
         }
         self._model = _core().compile_model(model, "CPU", settings)
-        self._streams = streams
+        self.streams = streams
         self._idle: deque[ov.InferRequest] = deque()
 
     def warm_up(self) -> None:
-        requests = [self._request() for _ in range(self._streams)]
+        requests = [self._request() for _ in range(self.streams)]
         for request in requests:
             request.start_async()
         for request in requests:
             request.wait()
             self.give_back(request)
 
-    def start(self, images: NDArray[np.float32]) -> tuple["_Compiled", ov.InferRequest]:
+    def start(self, images: NDArray[np.float32]) -> ov.InferRequest:
         request = self._request()
         request.set_input_tensor(ov.Tensor(images))
         request.start_async()
-        return self, request
+        return request
 
     def give_back(self, request: ov.InferRequest) -> None:
         """For the next picture; one that failed is not given back."""
@@ -111,15 +112,18 @@ class _Compiled:
 class _Runs:
     """A ``Pending`` of one run a picture."""
 
-    def __init__(self, runs: Sequence[tuple[_Compiled, ov.InferRequest]]) -> None:
-        self._runs = runs
+    def __init__(self, compiled: _Compiled, pictures: Iterator[NDArray[np.float32]]) -> None:
+        self._compiled, self._pictures = compiled, pictures
+        self._running = deque(compiled.start(images) for images in islice(pictures, compiled.streams))
 
     def result(self) -> Maps:
         answers = []
-        for compiled, request in self._runs:
+        while self._running:
+            request = self._running.popleft()
             request.wait()
             answers.append([np.array(tensor.data, np.float32) for tensor in request.output_tensors])
-            compiled.give_back(request)
+            self._compiled.give_back(request)
+            self._running.extend(self._compiled.start(images) for images in islice(self._pictures, 1))
         maps = np.stack([answer[0].reshape(answer[0].shape[-2:]) for answer in answers])
         has_label = len(answers[0]) > 1
         return maps, np.array([answer[1].item() for answer in answers], np.float32) if has_label else None

@@ -1,6 +1,7 @@
 """``python -m tests.benchmarks.precision``: what half precision does to shares and scores, on a radiograph pack.
 
-On a GPU its own arithmetic is measured; on a CPU its libraries', which round the same way (float16 is slow there).
+For GPUs: in PyTorch, on a GPU with its own arithmetic, on a CPU with its libraries', which round the same way (float16
+is slow there). What OpenVINO does on a CPU: ``python -m models.training precisions``.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import numpy as np
 
 from models.analysis import Analysis
 from models.cards import Role
+from models.checkpoints import load_checkpoint
 from models.pack import Pack
 from models.runtime.device import resolve_device
 from models.runtime.memory import keep_freed_memory
@@ -19,6 +21,7 @@ from models.runtime.processors import limit_threads
 from models.runtime.stage import Stage
 from models.weights import default_weights
 from models.workflow import Workflow
+from tests.support.stubs import TorchStage
 
 TOLERANCE = 0.01
 PAIRS: tuple[tuple[Precision, Precision], ...] = (
@@ -57,8 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def build(device: str, lungs: Precision, disease: Precision) -> Workflow:
     """The embedded default."""
 
+    where = resolve_device(device)
+
     def load(role: Role, precision: Precision) -> Stage:
-        return Stage.load(default_weights(role), role=role, device=resolve_device(device), precision=precision)
+        network, card = load_checkpoint(default_weights(role), role)
+        kind = TorchStage if where == "cpu" else Stage
+        return kind(network, card.input_size, card.mean, card.std, where, precision, card)
 
     return Workflow(load("lungs", lungs), load("disease", disease))
 
