@@ -96,6 +96,7 @@ def _precisions(options: argparse.Namespace) -> int:
     pack = Pack(*options.data)
     cases = list({case.id: case for case in (*pack.split(options.split), *filter(_is_drawn_on, pack))}.values())
     exact = _judged(_workflow(options), cases)
+    sys.stdout.write(f"float32: {json.dumps({line.name: round(line.value, 4) for line in exact[1]})}\n")
     for role in _ROLES:
         weights = getattr(options, role)
         found: dict[Precision, Judged] = {}
@@ -113,6 +114,9 @@ def _precisions(options: argparse.Namespace) -> int:
             sys.stdout.write(f"{role} {precision}: {json.dumps(metrics)}\n")
         card = read_card(weights).model_copy(update={"precisions": found})
         weights.with_suffix(".json").write_text(card.to_json(), encoding="utf-8")
+    both = _judged(Workflow(*(Stage.load(getattr(options, one), role=one, precision="auto") for one in _ROLES)), cases)
+    metrics = {line.name: round(line.value, 4) for line in both[1]} | _rounded(compare(exact, both))
+    sys.stdout.write(f"both as auto takes them: {json.dumps(metrics)}\n")
     return 0
 
 
