@@ -95,7 +95,8 @@ def _precisions(options: argparse.Namespace) -> int:
     """
     pack = Pack(*options.data)
     cases = list({case.id: case for case in (*pack.split(options.split), *filter(_is_drawn_on, pack))}.values())
-    exact = _judged(_workflow(options), cases)
+    whole = _workflow(options)
+    exact = _judged(whole, cases)
     sys.stdout.write(f"float32: {json.dumps({line.name: round(line.value, 4) for line in exact[1]})}\n")
     for role in _ROLES:
         weights = getattr(options, role)
@@ -105,16 +106,17 @@ def _precisions(options: argparse.Namespace) -> int:
                 continue
             if form_of(precision) == "int8" and not converted.beside(weights, "int8").is_file():
                 continue
-            workflow = _workflow(options)
-            setattr(workflow, role, Stage.load(weights, role=role, precision=precision))
-            other = _judged(workflow, cases)
+            stage = Stage.load(weights, role=role, precision=precision)
+            pair = (stage, whole.disease) if role == "lungs" else (whole.lungs, stage)
+            other = _judged(Workflow(*pair), cases)
             difference = compare(exact, other)
             metrics = {line.name: round(line.value, 4) for line in other[1]} | _rounded(difference)
             found[precision] = Judged(holds=not difference.worse, metrics=metrics)
             sys.stdout.write(f"{role} {precision}: {json.dumps(metrics)}\n")
         card = read_card(weights).model_copy(update={"precisions": found})
         weights.with_suffix(".json").write_text(card.to_json(), encoding="utf-8")
-    both = _judged(Workflow(*(Stage.load(getattr(options, one), role=one, precision="auto") for one in _ROLES)), cases)
+    lungs, disease = (Stage.load(getattr(options, role), role=role, precision="auto") for role in _ROLES)
+    both = _judged(Workflow(lungs, disease), cases)
     metrics = {line.name: round(line.value, 4) for line in both[1]} | _rounded(compare(exact, both))
     sys.stdout.write(f"both as auto takes them: {json.dumps(metrics)}\n")
     return 0

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from models.checkpoints import ModelCard, save_checkpoint
+from models.cards import ModelCard, read_card
+from models.checkpoints import save_checkpoint
 from models.networks import build_network
 from models.pack import Case, Pack, PackError, patient_folds
 from models.runtime.stage import Stage
@@ -358,6 +359,41 @@ def test_the_command_line_from_pack_to_evaluation(
     assert json.loads((tmp_path / "lungs" / "lungs.json").read_text())["metrics"]["all"]["lungs, mean Dice"] < 1
     card = json.loads((tmp_path / "disease" / "disease.json").read_text())
     assert (card["role"], card["architecture"], card["input_size"], card["threshold"]) == ("disease", "MAnet", 64, 0.3)
+
+
+@pytest.mark.slow
+def test_weights_are_quantized_and_judged_in_each_format(pack: Pack, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    data = ["--data", str(next(iter(pack)).root), "--split", "all"]
+    pair = []
+    for role, threshold in (("lungs", None), ("disease", 0.3)):
+        card = ModelCard(
+            role=role,
+            name=role,
+            architecture="Unet",
+            encoder="resnet18",
+            input_size=64,
+            mean=GRAY,
+            std=GRAY,
+            threshold=threshold,
+        )
+        save_checkpoint(folder / role, build_network("Unet", "resnet18"), card)
+        pair += [f"--{role}", str(folder / f"{role}.safetensors")]
+    assert main(["quantize", "lungs", *data, *pair]) == 0
+    assert main(["precisions", *data, *pair]) == 0
+    lungs = read_card(folder / "lungs.safetensors")
+    assert "int8" in lungs.forms and "int8" in lungs.precisions
+    assert "int8" not in read_card(folder / "disease.safetensors").precisions
+    assert lungs.precisions["int8"].metrics["radiographs"] == len(pack.split("all"))
+    picture = [np.zeros((64, 64), np.uint8)]
+    exact, lowered = (
+        Stage.load(folder / "lungs.safetensors", role="lungs", precision=precision).predict(picture)[0]
+        for precision in ("float32", "int8")
+    )
+    assert np.abs(exact - lowered).max() < 0.2
+    assert not np.array_equal(exact, lowered)
 
 
 def test_each_fold_is_judged_by_a_model_that_did_not_see_it(pack: Pack, drawn_lungs: Stage, tmp_path: Path) -> None:
