@@ -112,16 +112,13 @@ class Stage:
         path = Path(path)
         card = published_or_own_card(path, role)
         chosen = resolve_precision(precision, device, role, card)
-        found = converted.find(path, card, chosen, cache) if card is not None and is_cpu(device) else None
-        network: Network
-        if card is not None and found is not None:
-            network = found
-        else:
+        network: Network | None = None
+        if card is not None and is_cpu(device):
+            network = converted.find(path, card, chosen, cache)
+        if card is None or network is None:
             network, card = _from_checkpoint(path, role, chosen)
             if is_cpu(device):
-                network = _converted(network, card.input_size)
-                if cache is not None and isinstance(network, ov.Model):
-                    converted.keep(network, converted.in_cache(cache, card), card)
+                network = _in_cache(network, card, path, cache)
         card = card.judged_in(chosen)
         return cls(network, card.input_size, card.mean, card.std, device, chosen, card)
 
@@ -194,6 +191,20 @@ def _from_checkpoint(path: Path, role: Role, precision: Precision) -> tuple["nn.
             f"it with (the extra torch), found neither"
         ) from error
     return load_checkpoint(path, role)
+
+
+def _in_cache(network: "nn.Module", card: ModelCard, path: Path, cache: Path | None) -> Network:
+    """The network in the CPU engine's form, which is kept in the cache."""
+    if cache is None:
+        return _converted(network, card.input_size)
+    # A published file's card is known only now.
+    kept = converted.find(path, card, "float32", cache)
+    if kept is not None:
+        return kept
+    made = _converted(network, card.input_size)
+    if isinstance(made, ov.Model):
+        converted.keep(made, converted.in_cache(cache, card), card)
+    return made
 
 
 def _converted(network: "nn.Module", input_size: int) -> Network:

@@ -13,6 +13,7 @@ from models.cards import ModelCard, Role, read_card
 from models.checkpoints import save_checkpoint
 from models.files import CheckpointError
 from models.networks import ARCHITECTURES, build_network
+from models.runtime import conversion
 from models.runtime.conversion import convert
 from models.runtime.errors import ConversionError, DeviceError
 from models.runtime.stage import Stage
@@ -111,6 +112,16 @@ def test_what_was_converted_is_kept_in_the_cache(weights: Path, tmp_path: Path) 
     weights.unlink()
     found, _ = Stage.load(weights, role="lungs", cache=cache).predict([PICTURE])
     np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_published_weights_are_converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    path = tmp_path / "Unet_resnet18_imagenet_050921_1419" / "weights.pth"
+    path.parent.mkdir()
+    torch.save(build_network("Unet", "resnet18").state_dict(), path)
+    Stage.load(path, role="lungs", cache=tmp_path)
+    monkeypatch.setattr(conversion, "convert", lambda *_: pytest.fail("it was kept"))
+    Stage.load(path, role="lungs", cache=tmp_path)
 
 
 def test_int8_needs_weights_that_were_quantized(weights: Path) -> None:

@@ -1,11 +1,13 @@
 """The whole workflow on a GPU against the CPU; runs wherever there is one."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
 from models.cards import Role
 from models.phantom import draw_phantom
-from models.runtime.device import memory_readers, resolve_device, resolve_precision
+from models.runtime.device import memory_readers, resolve_device
 from models.runtime.precision import Precision
 from models.runtime.stage import Stage
 from models.selftest import run_self_test
@@ -18,12 +20,11 @@ PICTURES = [
 ]
 
 
-def workflow(device: str, precision: str) -> Workflow:
+def workflow(device: str, precision: Precision | Literal["auto"]) -> Workflow:
     where = resolve_device(device)
 
     def load(role: Role) -> Stage:
-        chosen: Precision = resolve_precision(precision, where, role)
-        return Stage.load(default_weights(role), role=role, device=where, precision=chosen)
+        return Stage.load(default_weights(role), role=role, device=where, precision=precision)
 
     return Workflow(load("lungs"), load("disease"))
 
