@@ -21,7 +21,7 @@ class Measured:
     """What one network costs for one radiograph.
 
     Attributes:
-        parameters: in millions, before batch normalisation is folded.
+        parameters: in millions.
         macs: multiply-accumulates, in thousands of millions.
         macs_as_published: without those of an EfficientNet encoder: the published figures are these, but for
             U-Net's, as if their counter had passed over that library's own kind of convolution.

@@ -61,7 +61,7 @@ class Patient(BoundedProtocol):
 def name_threads() -> None:
     """Gives the system the names that Python has for its threads, so that their CPU time can be told apart.
 
-    Python does so itself from 3.14 on. OpenMP's threads, which it does not know, keep the process's name.
+    Python does so itself from 3.14 on. OpenVINO's threads, which it does not know, keep the process's name.
     """
     for thread in threading.enumerate():
         with suppress(FileNotFoundError, ProcessLookupError):  # it may have ended just now
