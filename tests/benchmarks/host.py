@@ -54,7 +54,7 @@ def measure(workflow: Workflow, upload: bytes) -> dict[str, float]:
             workflow.crop_lungs(prepared, lung_map).image
         ),
         "score: shares, flags": lambda: workflow.conclude(cropped, disease_map, None),
-        "report": lambda: (report_zones(analysis), report_models(workflow, ""), analysis.diseased_share),
+        "report": lambda: (report_zones(analysis), report_models(workflow), analysis.diseased_share),
         "masks in the radiograph's pixels": lambda: placed_anew(analysis),
         "draw overlay": lambda: draw_overlay(radiograph.pixels, analysis),
         "encode overlay, JPEG": lambda: encode_picture(picture, "jpeg"),

@@ -11,7 +11,7 @@ from uuid import uuid4
 from app.intake import Limits, Radiograph, Upload, decode
 from app.reports.answers import Finding, score_json
 from app.reports.report import report_models
-from app.service import MIN_SIDE, VERSION
+from app.service import MIN_SIDE
 from app.settings import Settings
 from app.timing import Stopwatch
 from models.analysis import Analysis, Cropped, Prepared
@@ -80,7 +80,7 @@ class Host:
         workflow: may be one without networks, of ``build_outline``.
         """
         self._workflow, self._limits = workflow, limits()
-        self._models = report_models(workflow, VERSION)
+        self._models = report_models(workflow)
 
     def decode(self, upload: Upload) -> Radiograph:
         """The upload as pixels."""
