@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--give-back", action="store_true", help="leave the memory allocator as it is")
-    parser.add_argument("--precisions", nargs="+", choices=get_args(Precision), help="compare these")
+    parser.add_argument("--precisions", nargs="+", choices=("auto", *get_args(Precision)), help="compare these")
     parser.add_argument("--on-demand", action="store_true", help="compute for as many seconds as standard input asks")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
@@ -99,7 +99,9 @@ def compute_on_demand(options: argparse.Namespace) -> None:
 def report_precisions(options: argparse.Namespace) -> None:
     """The pair in each number format, and in PyTorch, as people write it; in turn."""
     pairs: dict[str, Sequence[Stage]] = {"PyTorch, layer by layer": in_pytorch(options.workflow)}
-    for precision in sorted(supported_precisions() & set(options.precisions)):
+    for precision in options.precisions:
+        if precision not in {"auto", *supported_precisions()}:
+            continue
         os.environ["CXR_PRECISION"] = precision
         pairs[precision] = stages_of(build_workflow(options.workflow), 1)
     batches = [1, max(2, available_cpus())]
