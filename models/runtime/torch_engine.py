@@ -1,6 +1,7 @@
 """PyTorch, which runs networks on a GPU, and on a CPU those that cannot be converted."""
 
 import logging
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ class TorchEngine:
         network: moved to the device, and below float32 its parts are replaced in place.
         """
         self._device, self._precision, self._input_size = torch.device(device), precision, input_size
-        if self._device.type == "cpu":
+        if self._device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(available_cpus())
         network = network.eval()
         lower_precision(network, precision, input_size)
