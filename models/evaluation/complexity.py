@@ -144,7 +144,7 @@ def _stage(one: Configuration, device: str) -> Stage:
     mean, std = preprocessing(one.encoder)
     head = one.role == "disease"
     network = untrained_network(one.architecture, one.encoder, classification_head=head)
-    stage = Stage(network, one.input_size, mean, std, device, resolve_precision("auto", device, one.role, None))
+    stage = Stage(network, one.input_size, mean, std, device, resolve_precision("auto", device, one.role))
     stage.warm_up(1)
     return stage
 

@@ -26,6 +26,11 @@ def in_cache(folder: Path, card: ModelCard) -> Path:
     return folder / f"{card.sha256}.float.xml"
 
 
+def holding(weights: Path, card: ModelCard) -> tuple[Precision, ...]:
+    """The number formats in which weights may run unasked; int8 only with its own form beside them."""
+    return tuple(one for one in card.holding if one != "int8" or beside(weights, "int8").is_file())
+
+
 def find(weights: Path, card: ModelCard, precision: Precision, cache: Path | None) -> ov.Model | None:
     """The converted network that a precision is computed from; None where there is none of these weights.
 

@@ -1,12 +1,12 @@
 """Which device and number format the networks run on."""
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from importlib.util import find_spec
 from typing import cast, get_args
 
-from models.cards import ModelCard, Role
+from models.cards import Role
 from models.runtime.errors import DeviceError
 from models.runtime.openvino import supported_precisions
 from models.runtime.precision import FASTEST_FIRST, Precision
@@ -34,12 +34,15 @@ def is_cpu(device: str) -> bool:
     return device == "cpu"
 
 
-def resolve_precision(name: str, device: str, role: Role, card: ModelCard | None) -> Precision:
+def resolve_precision(name: str, device: str, role: Role, holding: Collection[Precision] = ()) -> Precision:
     """The number format of one stage; any name but ``auto`` is itself.
 
-    ``auto`` is on a CPU the fastest that the processor has and in which the card's weights hold, else float32; on a GPU
+    ``auto`` is on a CPU the fastest that the processor has and in which the weights hold, else float32; on a GPU
     float16 for stage II. Stage I stays in float32 there, as one pixel more or less of its mask moves the crop that
     stage II sees.
+
+    Args:
+        holding: number formats in which the weights may run unasked.
 
     Raises:
         DeviceError: no such format, or none of this device.
@@ -48,7 +51,6 @@ def resolve_precision(name: str, device: str, role: Role, card: ModelCard | None
         return "float16" if role == "disease" else "float32"
     available = supported_precisions() if is_cpu(device) else {"float32", "bfloat16", "float16"}
     if name == "auto":
-        holding = card.holding if card else ()
         return next((one for one in FASTEST_FIRST if one in available and one in holding), "float32")
     if name not in get_args(Precision):
         raise DeviceError(f"precision {name!r}: expected auto, {', '.join(get_args(Precision))}")

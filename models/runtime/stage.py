@@ -111,7 +111,7 @@ class Stage:
         """
         path = Path(path)
         card = published_or_own_card(path, role)
-        chosen = resolve_precision(precision, device, role, card)
+        chosen = resolve_precision(precision, device, role, converted.holding(path, card) if card else ())
         network: Network | None = None
         if card is not None and is_cpu(device):
             network = converted.find(path, card, chosen, cache)
@@ -167,6 +167,8 @@ class Stage:
 
     def _new_engine(self) -> Engine:
         network = self.network
+        if self.precision == "int8" and not isinstance(network, ov.Model):
+            raise DeviceError("precision 'int8': expected a network that was quantized, found a PyTorch module")
         if is_cpu(self.device):
             if not isinstance(network, ov.Model):
                 network = _converted(network, self.input_size)

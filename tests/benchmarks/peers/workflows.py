@@ -48,7 +48,7 @@ def build_workflow(kind: Kind) -> Workflow:
 
     def stage(role: Role) -> Stage:
         card = card_of(kind, role)
-        precision = resolve_precision(settings.precision, device, role, card)
+        precision = resolve_precision(settings.precision, device, role)
         network = untrained(card) if kind == "published" else _Posed(_pose(role, card.input_size))
         return Stage(network, card.input_size, card.mean, card.std, device, precision, card)
 
@@ -107,7 +107,7 @@ def card_of(kind: Kind, role: Role) -> ModelCard:
     if kind == "embedded":
         return embedded
     if kind == "free":
-        return embedded.model_copy(update={"name": "free", "sha256": None})
+        return embedded.model_copy(update={"name": "free", "sha256": None, "precisions": {}, "forms": {}})
     architecture, encoder, size = _PUBLISHED[role]
     mean, std = preprocessing(encoder)
     return ModelCard(

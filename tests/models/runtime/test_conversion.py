@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.cards import ModelCard, Role, read_card
+from models.cards import Judged, ModelCard, Role, read_card
 from models.checkpoints import save_checkpoint
 from models.files import CheckpointError
 from models.networks import ARCHITECTURES, build_network
@@ -127,6 +127,13 @@ def test_published_weights_are_converted_once(tmp_path: Path, monkeypatch: pytes
 def test_int8_needs_weights_that_were_quantized(weights: Path) -> None:
     with pytest.raises(DeviceError, match="expected weights that were quantized"):
         Stage.load(weights, role="lungs", precision="int8")
+
+
+def test_weights_without_their_int8_form_run_in_another_format(weights: Path) -> None:
+    card = read_card(weights)
+    judged = card.model_copy(update={"precisions": {"int8": Judged(holds=True)}})
+    weights.with_suffix(".json").write_text(judged.to_json())
+    assert Stage.load(weights, role="lungs", precision="auto").precision == "float32"
 
 
 def test_errors_of_the_command_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

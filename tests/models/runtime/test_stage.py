@@ -7,12 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.cards import Judged, ModelCard, Role, read_card
 from models.runtime import device
 from models.runtime.device import resolve_device, resolve_precision
 from models.runtime.errors import DeviceError, NotFiniteError
 from models.runtime.stage import Stage
-from models.weights import default_weights
 from tests.support.stubs import BrightIsDisease
 
 
@@ -115,25 +113,20 @@ def test_a_network_that_cannot_be_exported_runs_in_pytorch_with_a_warning(caplog
     assert "runs in PyTorch: Choosing cannot be exported" in caplog.text
 
 
-def card(role: Role, **precisions: bool) -> ModelCard:
-    judged = {name: Judged(holds=holds) for name, holds in precisions.items()}
-    return read_card(default_weights(role)).model_copy(update={"precisions": judged})
-
-
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_device("cpu") == "cpu"
-    assert resolve_precision("auto", "cuda:0", "lungs", None) == "float32"
-    assert resolve_precision("auto", "cuda:0", "disease", None) == "float16"
-    assert resolve_precision("auto", "cpu", "disease", None) == "float32"
+    assert resolve_precision("auto", "cuda:0", "lungs") == "float32"
+    assert resolve_precision("auto", "cuda:0", "disease") == "float16"
+    assert resolve_precision("auto", "cpu", "disease") == "float32"
     monkeypatch.setattr(device, "supported_precisions", lambda: frozenset({"float32", "int8"}))
-    assert resolve_precision("auto", "cpu", "lungs", card("lungs", int8=True, bfloat16=True)) == "int8"
-    assert resolve_precision("auto", "cpu", "lungs", card("lungs", int8=False, bfloat16=True)) == "float32"
+    assert resolve_precision("auto", "cpu", "lungs", ("bfloat16", "int8")) == "int8"
+    assert resolve_precision("auto", "cpu", "lungs", ("bfloat16",)) == "float32"
     with pytest.raises(DeviceError, match=r"precision 'bfloat16': expected one of this device's, float32, int8"):
-        resolve_precision("bfloat16", "cpu", "lungs", None)
+        resolve_precision("bfloat16", "cpu", "lungs")
     with pytest.raises(DeviceError, match="precision 'int8': expected one of this device's"):
-        resolve_precision("int8", "cuda:0", "lungs", None)
+        resolve_precision("int8", "cuda:0", "lungs")
     with pytest.raises(DeviceError, match="precision 'double': expected auto"):
-        resolve_precision("double", "cpu", "lungs", None)
+        resolve_precision("double", "cpu", "lungs")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
@@ -142,3 +135,8 @@ def test_cuda_without_a_gpu_is_refused() -> None:
     for name in ("cuda", "cuda:0", "cuda:3"):
         with pytest.raises(DeviceError, match="found 0 GPUs"):
             resolve_device(name)
+
+
+def test_a_module_has_no_int8() -> None:
+    with pytest.raises(DeviceError, match="expected a network that was quantized, found a PyTorch module"):
+        Stage(BrightIsDisease(), input_size=32, precision="int8").predict([np.zeros((32, 32), np.uint8)])
