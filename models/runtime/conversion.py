@@ -1,11 +1,16 @@
 """From torch to the CPU engine's form."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import openvino as ov
 import torch
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
+from openvino.passes import ConstantFolding, Manager
 from torch import Tensor, nn
 
 from models.runtime.errors import ConversionError
@@ -32,6 +37,9 @@ def convert(network: nn.Module, input_size: int) -> ov.Model:
     if len(model.inputs) != 1:
         raise ConversionError(f"{type(network).__name__} does not look at its picture")
     model.reshape(list(one.shape))
+    passes = Manager()
+    passes.register_pass(ConstantFolding())  # of shapes, which are fixed now
+    passes.run_passes(model)
     compiled = ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found = [torch.from_numpy(np.array(value)) for value in compiled(other.numpy()).values()]
     for expected, answer in zip(_answers(network, other), found, strict=True):
@@ -41,17 +49,23 @@ def convert(network: nn.Module, input_size: int) -> ov.Model:
 
 
 def _exported(network: nn.Module, example: Tensor) -> ov.Model:
-    # Its progress is of no interest to whoever starts a service.
-    loggers = [logging.getLogger(name) for name in ("torch.export", "torch._export", "torch._dynamo")]
-    levels = [one.level for one in loggers]
-    for one in loggers:
-        one.setLevel(logging.CRITICAL)
+    """As the network is written: with nothing folded its constants are the weights, which float16 may keep exactly."""
+    with _quiet(), torch.no_grad():
+        decoder = TorchFXPythonDecoder.from_exported_program(torch.export.export(network, (example,)))
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        loaded = frontend.load(decoder)
+        return frontend.convert(loaded)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the exporters' progress from whoever starts a service."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        with torch.no_grad():
-            return ov.convert_model(torch.export.export(network, (example,)))
+        yield
     finally:
-        for one, level in zip(loggers, levels, strict=True):
-            one.setLevel(level)
+        logging.disable(before)
 
 
 def _answers(network: nn.Module, images: Tensor) -> tuple[Tensor, ...]:

@@ -8,6 +8,7 @@ import nncf
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
+from openvino._offline_transformations import apply_moc_transformations
 
 from models.cards import Role
 from models.pack import Case
@@ -42,6 +43,8 @@ def quantize(model: ov.Model, workflow: Workflow, role: Role, cases: Sequence[Ca
         workflow: with the same network as its stage ``role``.
         cases: what the ranges of values are measured on.
     """
+    model = model.clone()
+    apply_moc_transformations(model, cf=False)  # folds batch normalisation, so that what is rounded is what is computed
     seen = list(_seen(workflow, role, cases))
     layers = [one for one in model.get_ordered_ops() if one.get_type_name() in ("Convolution", "GroupConvolution")]
     kept = [layers[0], layers[-1], *(one for one in model.get_ordered_ops() if one.get_type_name() == "MatMul")]
