@@ -5,10 +5,9 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 import psutil
 
@@ -32,8 +31,6 @@ from models.weights import default_weights
 from models.workflow import Workflow
 
 MIN_SIDE = 64
-
-_Result = TypeVar("_Result")
 
 STARTUP_ERRORS = (CheckpointError, DeviceError, SelfTestError)
 
@@ -110,20 +107,12 @@ class Service:
 
     async def _start(self) -> None:
         try:
-            workflow, sizes = await self._run_once(self._load)
+            workflow, sizes = await asyncio.to_thread(self._load)
         except STARTUP_ERRORS as error:
             self._fail("start failed", str(error))
             return
         self._loaded = workflow, self._new_batcher(workflow, sizes)
         self._announce(workflow, sizes)
-
-    async def _run_once(self, function: Callable[[], _Result]) -> _Result:
-        """In a thread that ends with it."""
-        pool = ThreadPoolExecutor(1, thread_name_prefix="start")
-        try:
-            return await asyncio.get_running_loop().run_in_executor(pool, function)
-        finally:
-            pool.shutdown(wait=False)
 
     def _start_ended(self, starting: asyncio.Task[None]) -> None:
         """A bug in the start must not leave a process that is neither ready nor dead."""
