@@ -1,6 +1,7 @@
 """Which device and number format the networks run on."""
 
 import ctypes
+import logging
 from collections.abc import Callable, Collection
 from functools import partial
 from importlib.util import find_spec
@@ -11,6 +12,8 @@ from models.runtime.errors import DeviceError
 from models.runtime.openvino import supported_precisions
 from models.runtime.precision import FASTEST_FIRST, Precision
 
+logger = logging.getLogger("cxr.device")
+
 
 def resolve_device(name: str) -> str:
     """``auto`` (a GPU when there is one), ``cpu``, ``cuda`` or ``cuda:N`` as ``cpu`` or ``cuda:N`` that exists.
@@ -18,10 +21,17 @@ def resolve_device(name: str) -> str:
     Raises:
         DeviceError: CUDA was asked for and there is no such GPU.
     """
+    if is_cpu(name) or (name == "auto" and not _has_gpu()):
+        return "cpu"
+    if find_spec("torch") is None:
+        if name != "auto":
+            raise DeviceError(
+                f"device {name!r}: expected PyTorch, which runs networks on GPUs (the extra torch), found none"
+            )
+        logger.warning("there is a GPU, but not PyTorch (the extra torch): networks run on the CPU")
+        return "cpu"
     if name == "auto":
-        return "cuda:0" if _has_gpu() and _cuda_count() else "cpu"
-    if is_cpu(name):
-        return name
+        return "cuda:0" if _cuda_count() else "cpu"
     number = int(name.partition(":")[2] or 0)
     count = _cuda_count()
     if number >= count:
@@ -77,9 +87,7 @@ def memory_readers(device: str) -> dict[str, Callable[[], int]]:
 
 
 def _cuda_count() -> int:
-    """The GPUs that PyTorch finds; none without it."""
-    if find_spec("torch") is None:
-        return 0
+    """The GPUs that PyTorch finds."""
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0

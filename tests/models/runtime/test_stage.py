@@ -140,3 +140,12 @@ def test_cuda_without_a_gpu_is_refused() -> None:
 def test_a_module_has_no_int8() -> None:
     with pytest.raises(DeviceError, match="expected a network that was quantized, found a PyTorch module"):
         Stage(BrightIsDisease(), input_size=32, precision="int8").predict([np.zeros((32, 32), np.uint8)])
+
+
+def test_a_gpu_without_pytorch_is_named(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(device, "find_spec", lambda name: None)
+    monkeypatch.setattr(device, "_has_gpu", lambda: True)
+    assert resolve_device("auto") == "cpu"
+    assert "there is a GPU, but not PyTorch" in caplog.text
+    with pytest.raises(DeviceError, match="expected PyTorch, which runs networks on GPUs"):
+        resolve_device("cuda")
