@@ -30,7 +30,8 @@ check: lint types test
 evaluate: $(VENV)/dev.stamp
 	$(BIN)/python -m models.evaluation weights --data $(CXR_DATA) --split val --precision float32 --check --out build/acceptance.html
 
-# Speed, beside the networks alone, the published way of working and other frameworks; an hour and a half on two cores.
+# Speed, beside the networks alone, the published way of working and other frameworks; an hour and a half on two cores, ten
+# minutes with BENCH=--short.
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
