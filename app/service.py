@@ -23,7 +23,6 @@ from models.cards import Role
 from models.files import CheckpointError
 from models.runtime.device import default_batch_size, memory_readers, resolve_device
 from models.runtime.errors import DeviceError
-from models.runtime.memory import keep_freed_memory
 from models.runtime.processors import limit_threads
 from models.runtime.stage import Stage
 from models.selftest import SelfTestError, run_self_test
@@ -75,7 +74,6 @@ class Service:
     def begin(self) -> None:
         """Starts loading in the background; the server answers health checks meanwhile."""
         limit_threads()
-        keep_freed_memory()
         log_event(SERVICE_LOGGER, "starting", settings=self.settings.public(), version=VERSION, build=BUILD)
         self._starting = asyncio.get_running_loop().create_task(self._start())
         self._starting.add_done_callback(self._start_ended)

@@ -24,7 +24,6 @@ from models.networks import ARCHITECTURES
 from models.pack import HELD_OUT, Pack, PackError
 from models.runtime.device import resolve_device
 from models.runtime.errors import DeviceError
-from models.runtime.memory import keep_freed_memory
 from models.runtime.precision import Precision
 from models.runtime.processors import limit_threads
 from models.runtime.stage import Stage
@@ -68,7 +67,6 @@ def _published(options: argparse.Namespace) -> int:
 
 def _networks(options: argparse.Namespace) -> int:
     limit_threads()
-    keep_freed_memory()
     device = resolve_device(options.device)
     names = [canonical_architecture(name) for name in options.architectures]
     measured = complexity.count(complexity.select(names, options.input_size))

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.cards import Role
-from models.runtime.memory import keep_freed_memory
 from models.runtime.openvino import supported_precisions
 from models.runtime.precision import Precision
 from models.runtime.processors import available_cpus, limit_threads
@@ -52,14 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workflow", choices=[kind for kind in KINDS if kind != "free"], default="embedded")
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--give-back", action="store_true", help="leave the memory allocator as it is")
     parser.add_argument("--precisions", nargs="+", choices=("auto", *get_args(Precision)), help="compare these")
     parser.add_argument("--on-demand", action="store_true", help="compute for as many seconds as standard input asks")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     limit_threads()
-    if not options.give_back:
-        keep_freed_memory()
     with ThreadPoolExecutor(1) as device:  # as in the service: not the main thread
         device.submit(report, options).result()
 

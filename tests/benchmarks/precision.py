@@ -15,7 +15,6 @@ from models.cards import Role
 from models.checkpoints import load_checkpoint
 from models.pack import Pack
 from models.runtime.device import resolve_device
-from models.runtime.memory import keep_freed_memory
 from models.runtime.precision import Precision
 from models.runtime.processors import limit_threads
 from models.runtime.stage import Stage
@@ -41,7 +40,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=8)
     options = parser.parse_args(arguments)
     limit_threads()
-    keep_freed_memory()
     pictures = [case.pixels for case in Pack(options.data).cases if case.split == options.split]
 
     def analyses(lungs: Precision, disease: Precision) -> list[Analysis]:

@@ -13,7 +13,6 @@ from app import __main__ as main_module
 from app.__main__ import serve
 from app.protocol import BoundedProtocol
 from app.settings import Settings
-from models.runtime.memory import keep_freed_memory
 from tests.benchmarks.peers.workflows import KINDS, build_workflow
 
 READY_PATH = "/health/ready"
@@ -43,8 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.workflow == "embedded":
         # The service loads it itself.
         return serve(settings)
-    # Before any thread is there that would keep an arena of its own, as when the service loads what it runs.
-    keep_freed_memory()
     return serve(settings, build_workflow(options.workflow))
 
 

@@ -17,7 +17,6 @@ from models.evaluation.costs import untrained_network
 from models.phantom import phantom_lungs
 from models.published import preprocessing
 from models.runtime.device import resolve_device, resolve_precision
-from models.runtime.memory import keep_freed_memory
 from models.runtime.processors import limit_threads
 from models.runtime.stage import Stage
 from models.selftest import run_self_test
@@ -66,13 +65,12 @@ def build_outline(kind: Kind) -> Workflow:
 
 
 def start_workflow(kind: Kind, max_batch: int, eager: bool = False) -> Workflow:
-    """``build_workflow`` for the process that runs the networks, with threads, memory and first runs as the service.
+    """``build_workflow`` for the process that runs the networks, with threads and first runs as the service.
 
     Args:
         eager: in PyTorch, layer by layer, as people write it.
     """
     limit_threads()
-    keep_freed_memory()
     workflow = Workflow(*in_pytorch(kind)) if eager else build_workflow(kind)
     for stage in (workflow.lungs, workflow.disease):
         stage.warm_up(max_batch)
@@ -92,13 +90,9 @@ def in_pytorch(kind: Kind) -> tuple[Stage, Stage]:
 
 
 def spare_threads() -> None:
-    """For a process that does host work only: it has others of its like beside it, so its libraries need no threads.
-
-    It keeps its memory as the service does: that saves a tenth of the work on a radiograph.
-    """
+    """For a process that does host work only: it has others of its like beside it, so its libraries need no threads."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    keep_freed_memory()
 
 
 def card_of(kind: Kind, role: Role) -> ModelCard:

@@ -1,10 +1,8 @@
 import os
-import platform
 from pathlib import Path
 
 import pytest
 
-from models.runtime.memory import keep_freed_memory
 from models.runtime.processors import available_cpus
 
 CORES = len(os.sched_getaffinity(0))
@@ -27,8 +25,3 @@ def test_a_quota_counts_and_not_the_machines_cores(tmp_path: Path, files: dict[s
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert available_cpus(tmp_path) == expected
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-def test_glibc_takes_the_settings() -> None:
-    assert keep_freed_memory()
