@@ -5,6 +5,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -21,7 +22,7 @@ from app.settings import Settings
 from app.version import BUILD, VERSION
 from models.cards import Role
 from models.files import CheckpointError
-from models.runtime.device import default_batch_size, memory_readers, resolve_device
+from models.runtime.device import default_batch_size, is_cpu, memory_readers, resolve_device
 from models.runtime.errors import DeviceError
 from models.runtime.processors import limit_threads
 from models.runtime.stage import Stage
@@ -122,7 +123,9 @@ class Service:
         workflow = self._given or load_workflow(self.settings)
         stages: dict[StageName, Stage] = {"lungs": workflow.lungs, "disease": workflow.disease}
         wanted = self.settings.max_batch_size or default_batch_size(workflow.lungs.device)
-        sizes = {name: stage.warm_up(wanted) for name, stage in stages.items()}
+        # Compiling for a CPU takes a second a stage; a GPU's graphs are captured one after another.
+        with ThreadPoolExecutor(len(stages) if is_cpu(workflow.lungs.device) else 1) as pool:
+            sizes = dict(zip(stages, pool.map(lambda stage: stage.warm_up(wanted), stages.values()), strict=True))
         run_self_test(workflow)
         _set_heap_aside()
         return workflow, sizes
