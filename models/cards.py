@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from models.architectures import canonical_architecture, display_name
 from models.drift import EDGES
-from models.files import CheckpointError, read_file
+from models.files import CheckpointError, read_file, write_file
 from models.runtime.precision import Form, Precision
 from models.uncertainty import SpreadRule
 
@@ -147,7 +147,12 @@ def read_card(weights: Path) -> ModelCard:
     return card
 
 
-def published_or_own_card(weights: Path, role: Role) -> ModelCard | None:
+def write_card(weights: Path, card: ModelCard) -> None:
+    """Writes the card beside a weights file; raises CheckpointError where it cannot."""
+    write_file(weights.with_suffix(".json"), card.to_json().encode())
+
+
+def card_beside(weights: Path, role: Role) -> ModelCard | None:
     """The card beside a weights file; None where there is none, or one of few words beside a published file.
 
     Raises:

@@ -12,7 +12,7 @@ from safetensors.torch import save as dump_safetensors
 from torch import Tensor, nn
 
 from models.architectures import UnknownNetworkError, canonical_architecture
-from models.cards import ModelCard, Role, check_card, json_object, read_card, validated
+from models.cards import ModelCard, Role, check_card, json_object, read_card, validated, write_card
 from models.files import CheckpointError, read_file, write_file
 from models.networks import build_network, check_encoder, unused_encoder_shapes
 from models.published import (
@@ -55,7 +55,7 @@ def save_checkpoint(path: str | Path, network: nn.Module, card: ModelCard, half:
     data = dump_safetensors({key: _for_disk(value, half) for key, value in state.items()})
     card = card.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
     write_file(weights, data)
-    write_file(weights.with_suffix(".json"), card.to_json().encode())
+    write_card(weights, card)
     return card
 
 

@@ -46,8 +46,8 @@ class DeviceThreads:
         queues: StageQueues,
         launches: Mapping[StageName, Launch],
         on_lost: Callable[[str], None],
-        observe: Observe = lambda *_: None,
-        streams: int = 2,
+        observe: Observe,
+        streams: int,
     ) -> None:
         """Args:
         streams: launches that may be under way at once.

@@ -32,7 +32,7 @@ def convert(network: nn.Module, input_size: int) -> ov.Model:
     one, other = (torch.rand(1, 3, input_size, input_size, generator=generator) for _ in range(2))
     try:
         model = _exported(network, one)
-    except Exception as error:
+    except Exception as error:  # an exporter runs the network's own code, which may raise anything
         raise ConversionError(f"{type(network).__name__} cannot be exported: {_first_line(error)}") from error
     if len(model.inputs) != 1:
         raise ConversionError(f"{type(network).__name__} does not look at its picture")
@@ -59,13 +59,16 @@ def _exported(network: nn.Module, example: Tensor) -> ov.Model:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps the exporters' progress from whoever starts a service."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
+    """Drops what OpenVINO writes to the root logger about its progress; loggers with a name are left alone."""
+    logging.root.addFilter(_nothing)
     try:
         yield
     finally:
-        logging.disable(before)
+        logging.root.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
 
 
 def _answers(network: nn.Module, images: Tensor) -> tuple[Tensor, ...]:

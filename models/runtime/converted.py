@@ -9,7 +9,7 @@ from typing import Final
 import openvino as ov
 
 from models.cards import ModelCard
-from models.files import CheckpointError, read_file
+from models.files import CheckpointError, read_file, write_file
 from models.runtime.openvino import read_model
 from models.runtime.precision import Form, Precision, form_of
 
@@ -56,7 +56,10 @@ def find(weights: Path, card: ModelCard, precision: Precision, cache: Path | Non
 
 
 def keep(model: ov.Model, xml: Path, card: ModelCard) -> str:
-    """Writes a converted network's two files, each whole; returns what a card calls them by.
+    """Writes a converted network's two files, each whole, and returns the digest that a card knows them by.
+
+    Args:
+        model: its operations lose their names, which are a tenth of the text.
 
     Raises:
         CheckpointError: they cannot be written.
@@ -66,19 +69,15 @@ def keep(model: ov.Model, xml: Path, card: ModelCard) -> str:
         operation.set_friendly_name(str(number))
         for output in operation.outputs():
             output.set_names(set())
-    try:
-        with TemporaryDirectory(dir=xml.parent, prefix=".converting-") as folder:
-            written = Path(folder) / xml.name
-            ov.save_model(model, written, compress_to_fp16=True)
-            # A quarter of the text is there for people.
-            written.write_bytes(_BLANKS.sub(b"><", written.read_bytes()))
-            digest = _digest(written.read_bytes(), written.with_suffix(".bin").read_bytes())
-            # The numbers first: who finds the one finds the other.
-            written.with_suffix(".bin").replace(xml.with_suffix(".bin"))
-            written.replace(xml)
-    except OSError as error:
-        raise CheckpointError(xml, "a file that can be written", str(error.strerror)) from error
-    return digest
+    with TemporaryDirectory() as folder:
+        saved = Path(folder) / "network.xml"
+        ov.save_model(model, saved, compress_to_fp16=True)
+        # A quarter of the text is blanks.
+        text, numbers = _BLANKS.sub(b"><", saved.read_bytes()), saved.with_suffix(".bin").read_bytes()
+    # The numbers first: who finds the text finds them too.
+    write_file(xml.with_suffix(".bin"), numbers)
+    write_file(xml, text)
+    return _digest(text, numbers)
 
 
 def _read(xml: Path, digest: str | None) -> ov.Model:

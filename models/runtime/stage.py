@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import openvino as ov
 
-from models.cards import ModelCard, Role, published_or_own_card
+from models.cards import ModelCard, Role, card_beside
 from models.pixels import Pixels
 from models.runtime import converted
 from models.runtime.device import is_cpu, resolve_precision
@@ -110,7 +110,7 @@ class Stage:
             DeviceError: the precision is not to be had.
         """
         path = Path(path)
-        card = published_or_own_card(path, role)
+        card = card_beside(path, role)
         chosen = resolve_precision(precision, device, role, converted.holding(path, card) if card else ())
         network: Network | None = None
         if card is not None and is_cpu(device):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from models.cards import read_card
+from models.cards import read_card, write_card
 from models.drift import DISEASE_MEASURES, LUNG_MEASURES, reference
 from models.pack import Case
 from models.workflow import Workflow
@@ -26,4 +26,4 @@ def record_reference(workflow: Workflow, cases: Iterable[Case], lungs: Path, dis
     for weights, measures in ((lungs, LUNG_MEASURES), (disease, DISEASE_MEASURES)):
         kept = {name: found[name] for name in measures if name in found}
         card = read_card(weights).model_copy(update={"reference": kept})
-        weights.with_suffix(".json").write_text(card.to_json(), encoding="utf-8")
+        write_card(weights, card)

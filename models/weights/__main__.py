@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from models.cards import Role
+from models.cards import Role, write_card
 from models.checkpoints import load_checkpoint
 from models.files import CheckpointError
 from models.runtime import converted
@@ -21,8 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         network, card = load_checkpoint(options.weights, options.role)
         xml = converted.beside(options.weights, "float")
         digest = converted.keep(convert(network, card.input_size), xml, card)
-        card = card.model_copy(update={"forms": {**card.forms, "float": digest}})
-        options.weights.with_suffix(".json").write_text(card.to_json(), encoding="utf-8")
+        write_card(options.weights, card.model_copy(update={"forms": {**card.forms, "float": digest}}))
     except (CheckpointError, ConversionError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

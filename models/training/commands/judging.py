@@ -3,11 +3,11 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from models import evaluation
-from models.cards import Judged, Role, read_card
+from models.cards import Judged, Role, read_card, write_card
 from models.evaluation.precisions import Difference, compare
 from models.pack import Case, Pack
 from models.runtime import converted
@@ -57,16 +57,12 @@ def add(commands: Commands) -> None:
 
 def _record(options: argparse.Namespace) -> int:
     """Each card gets its stage's figures."""
-    workflow = _workflow(options)
-    cases = Pack(*options.data).split(options.split)
-    results = evaluation.evaluate(lambda case: workflow.analyse(case.pixels, uncertainty=True), cases)
-    lines = evaluation.figures(results)
+    _, lines = _judged(_workflow(options), Pack(*options.data).split(options.split))
     for role in _ROLES:
         weights = getattr(options, role)
         card = read_card(weights)
-        found = {line.name: round(line.value, 4) for line in lines if line.role == role}
-        updated = card.model_copy(update={"metrics": {**card.metrics, options.split: found}})
-        weights.with_suffix(".json").write_text(updated.to_json(), encoding="utf-8")
+        found = _values(line for line in lines if line.role == role)
+        write_card(weights, card.model_copy(update={"metrics": {**card.metrics, options.split: found}}))
     sys.stdout.write(f"{evaluation.table(lines)}\n")
     return 0
 
@@ -81,9 +77,7 @@ def _quantize(options: argparse.Namespace) -> int:
     cases = draw(Pack(*options.data).split(options.split), options.seed)
     model = quantize(convert(network, card.input_size), _workflow(options), options.role, cases)
     digest = converted.keep(model, converted.beside(weights, "int8"), card)
-    kept = read_card(weights)
-    kept = kept.model_copy(update={"forms": {**kept.forms, "int8": digest}})
-    weights.with_suffix(".json").write_text(kept.to_json(), encoding="utf-8")
+    write_card(weights, card.model_copy(update={"forms": {**card.forms, "int8": digest}}))
     return 0
 
 
@@ -97,7 +91,7 @@ def _precisions(options: argparse.Namespace) -> int:
     cases = list({case.id: case for case in (*pack.split(options.split), *filter(_is_drawn_on, pack))}.values())
     whole = _workflow(options)
     exact = _judged(whole, cases)
-    sys.stdout.write(f"float32: {json.dumps({line.name: round(line.value, 4) for line in exact[1]})}\n")
+    sys.stdout.write(f"float32: {json.dumps(_values(exact[1]))}\n")
     for role in _ROLES:
         weights = getattr(options, role)
         found: dict[Precision, Judged] = {}
@@ -110,14 +104,13 @@ def _precisions(options: argparse.Namespace) -> int:
             pair = (stage, whole.disease) if role == "lungs" else (whole.lungs, stage)
             other = _judged(Workflow(*pair), cases)
             difference = compare(exact, other)
-            metrics = {line.name: round(line.value, 4) for line in other[1]} | _rounded(difference)
+            metrics = _values(other[1]) | _rounded(difference)
             found[precision] = Judged(holds=not difference.worse, metrics=metrics)
             sys.stdout.write(f"{role} {precision}: {json.dumps(metrics)}\n")
-        card = read_card(weights).model_copy(update={"precisions": found})
-        weights.with_suffix(".json").write_text(card.to_json(), encoding="utf-8")
+        write_card(weights, read_card(weights).model_copy(update={"precisions": found}))
     lungs, disease = (Stage.load(getattr(options, role), role=role, precision="auto") for role in _ROLES)
     both = _judged(Workflow(lungs, disease), cases)
-    metrics = {line.name: round(line.value, 4) for line in both[1]} | _rounded(compare(exact, both))
+    metrics = _values(both[1]) | _rounded(compare(exact, both))
     sys.stdout.write(f"both as auto takes them: {json.dumps(metrics)}\n")
     return 0
 
@@ -129,6 +122,11 @@ def _is_drawn_on(case: Case) -> bool:
 def _judged(workflow: Workflow, cases: Sequence[Case]) -> tuple[list[evaluation.Result], list[evaluation.Figure]]:
     results = evaluation.evaluate(lambda case: workflow.analyse(case.pixels, uncertainty=True), cases)
     return results, evaluation.figures(results)
+
+
+def _values(lines: Iterable[evaluation.Figure]) -> dict[str, object]:
+    """The figures as a card keeps them."""
+    return {line.name: round(line.value, 4) for line in lines}
 
 
 def _rounded(difference: Difference) -> dict[str, object]:
