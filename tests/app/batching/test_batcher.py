@@ -1,6 +1,7 @@
 """The real batcher and device thread around stages that block on events: no sleeps, no chance."""
 
 import asyncio
+import math
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -70,7 +71,8 @@ class Rig:
     def __init__(self, max_batch_size: int = 16) -> None:
         self.lungs = GatedStage(FixedMap(lung_mask(SIZE)), SIZE)
         self.disease = GatedStage(BrightIsDisease(), SIZE)
-        self.queues = StageQueues(max_batch_size)
+        # No radiograph grows old: the order must not depend on how long a busy machine takes between two steps.
+        self.queues = StageQueues(max_batch_size, max_age=math.inf)
         self.lost: list[str] = []
         self.order: list[tuple[StageName, int]] = []
         workflow = Workflow(self.lungs, self.disease, threshold=0.3)
