@@ -1,6 +1,6 @@
 """From the square grid on which lungs and disease are compared back to the radiograph's own pixels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, floor
 from typing import Protocol
@@ -92,6 +92,13 @@ class Masks(Protocol):
     """What was found, in the radiograph's own pixels [H, W]."""
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """H and W."""
+
+    def at(self, height: int, width: int) -> "Masks":
+        """The same in the pixels of the radiograph at another size."""
+
+    @property
     def lungs(self) -> Mask:
         """Bool."""
 
@@ -118,6 +125,17 @@ class PlacedMasks:
     pair: LungPair
     grid_lungs: Mask | None
     grid_disease: Mask
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """H and W."""
+        return self.placement.height, self.placement.width
+
+    def at(self, height: int, width: int) -> "PlacedMasks":
+        """The same in the pixels of the radiograph at another size."""
+        if (height, width) == self.shape:
+            return self
+        return replace(self, placement=replace(self.placement, height=height, width=width))
 
     @cached_property
     def lungs(self) -> Mask:

@@ -4,7 +4,6 @@ from base64 import b64encode
 from dataclasses import asdict
 from math import isnan
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -72,7 +71,7 @@ def report_overlay(pixels: NDArray[np.uint8], analysis: Analysis, format: Pictur
 
 def report_radiograph(pixels: NDArray[np.uint8]) -> schema.Picture:
     """The radiograph itself, uint8 [H, W], as a gray JPEG of the overlay's size."""
-    return _report_picture(shrunk(pixels, MAX_SIDE, cv2.INTER_AREA), "jpeg")
+    return _report_picture(shrunk(pixels, MAX_SIDE), "jpeg")
 
 
 def report_masks(analysis: Analysis, with_contours: bool) -> schema.Masks:

@@ -67,7 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.sections, options.embedded_clients = ("limit", "pipeline", "embedded"), (1, 16)
     results = Results(options.folder)
     if not options.render_only:
-        results.add("machine", cores=available_cpus(), device=str(resolve_device("auto")), processor=_processor())
+        processor, vnni = _processor()
+        device = str(resolve_device("auto"))
+        results.add("machine", cores=available_cpus(), device=device, processor=processor, vnni=vnni)
         for number in range(options.rounds):
             _round(options, results, number)
         if "steady" in options.sections:
@@ -126,9 +128,11 @@ def _available(names: Sequence[str]) -> list[str]:
     return [name for name in there if name != BEFORE or BEFORE_FOLDER.is_dir()]
 
 
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+def _processor() -> tuple[str, bool]:
+    """Its name, and whether it has AVX-512's instructions for int8."""
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+    names = (line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name"))
+    return next(names, platform.machine()), "avx512_vnni" in text
 
 
 if __name__ == "__main__":

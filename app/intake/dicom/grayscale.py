@@ -4,7 +4,6 @@ A stored value has 16 bits at most, so the whole chain is worked out once for ea
 picture is looked up in the result.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -91,10 +90,7 @@ def apply_grayscale(samples: Samples, bits: int, module: PixelModule, scale: Gra
             span = _range(samples, np.where(is_padding, np.nan, values)[patterns])
         shares = _shares(values, span, scale)
     table = _gray_table(shares, is_padding, scale.inverted)[patterns]
-    gray = np.empty(samples.shape, np.uint8)
-    for rows in _bands(*samples.shape):
-        gray[rows] = table[samples[rows]]
-    return gray
+    return np.asarray(cv2.LUT(samples, table), np.uint8)
 
 
 def stored_values(levels: int, bits: int, signed: bool) -> Values:
@@ -141,13 +137,6 @@ def _range(samples: Samples, values: Values) -> tuple[float, float]:
     is_there = cv2.calcHist([samples], [0], None, [count], [0, count]).ravel() > 0
     found = values[:count][is_there & ~np.isnan(values[:count])]
     return value_range(samples, (float(found.min()), float(found.max())), values) if found.size else (0.0, 0.0)
-
-
-def _bands(height: int, width: int) -> Iterator[slice]:
-    """Some rows at a time: NumPy makes eight bytes of each index."""
-    rows = max(1, _BAND_PIXELS // width)
-    for start in range(0, height, rows):
-        yield slice(start, start + rows)
 
 
 def _read_modality(dataset: Dataset, signed: bool) -> Lookup | tuple[float, float]:

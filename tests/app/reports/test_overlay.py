@@ -1,6 +1,6 @@
 """The overlay picture and the encoders."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from io import BytesIO
 from math import nan
 from typing import get_args
@@ -15,6 +15,7 @@ from PIL import Image
 
 from app.reports.overlay import CYAN, WHITE, YELLOW, PictureFormat, draw_overlay, encode_mask, encode_picture
 from models.analysis import Analysis
+from tests.support.masks import GivenMasks
 
 SIDE = 400
 CUTS = (150, 240)
@@ -58,13 +59,6 @@ def analysis_of(
             zones,
         ),
     )
-
-
-@dataclass
-class GivenMasks:
-    lungs: np.ndarray
-    disease: np.ndarray
-    zones: np.ndarray
 
 
 def radiograph(height: int = SIDE, width: int = SIDE) -> np.ndarray:

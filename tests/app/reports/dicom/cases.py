@@ -1,6 +1,5 @@
 """Headers of radiographs as modalities send them, and analyses to report."""
 
-from dataclasses import dataclass
 from functools import cache
 from math import nan
 from typing import Any
@@ -29,6 +28,7 @@ from app.reports.dicom.structured_report import write_report
 from app.reports.schema import Model, Models
 from app.reports.words import refusals
 from models.analysis import Analysis
+from tests.support.masks import GivenMasks
 
 HEIGHT, WIDTH = 250, 203
 SOURCES = {
@@ -97,13 +97,6 @@ def changed(source: Dataset, **changes: Any) -> Dataset:
         else:
             setattr(source, keyword, value)
     return source
-
-
-@dataclass
-class GivenMasks:
-    lungs: np.ndarray
-    disease: np.ndarray
-    zones: np.ndarray
 
 
 @cache
