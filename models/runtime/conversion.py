@@ -1,7 +1,7 @@
 """From torch to the CPU engine's form."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,7 +26,8 @@ def convert(network: nn.Module, input_size: int) -> ov.Model:
         network: in eval mode, float32, on the CPU.
 
     Raises:
-        ConversionError: it cannot be exported, answers otherwise when it is, or gives one answer to all pictures.
+        ConversionError: it cannot be exported or compiled, answers otherwise when it is, or gives one answer to all
+            pictures.
     """
     generator = torch.Generator().manual_seed(0)
     one, other = (torch.rand(1, 3, input_size, input_size, generator=generator) for _ in range(2))
@@ -36,12 +37,12 @@ def convert(network: nn.Module, input_size: int) -> ov.Model:
         raise ConversionError(f"{type(network).__name__} cannot be exported: {_first_line(error)}") from error
     if len(model.inputs) != 1:
         raise ConversionError(f"{type(network).__name__} does not look at its picture")
-    model.reshape(list(one.shape))
-    passes = Manager()
-    passes.register_pass(ConstantFolding())  # of shapes, which are fixed now
-    passes.run_passes(model)
-    compiled = ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    found = [torch.from_numpy(np.array(value)) for value in compiled(other.numpy()).values()]
+    try:
+        _fix_shape(model, one.shape)
+        compiled = ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        found = [torch.from_numpy(np.array(value)) for value in compiled(other.numpy()).values()]
+    except RuntimeError as error:
+        raise ConversionError(f"{type(network).__name__} cannot be compiled: {_first_line(error)}") from error
     for expected, answer in zip(_answers(network, other), found, strict=True):
         if not torch.allclose(answer.view(expected.shape), expected, rtol=0, atol=TOLERANCE, equal_nan=True):
             raise ConversionError(f"{type(network).__name__} answers otherwise when it is exported")
@@ -55,6 +56,14 @@ def _exported(network: nn.Module, example: Tensor) -> ov.Model:
         frontend = FrontEndManager().load_by_framework("pytorch")
         loaded = frontend.load(decoder)
         return frontend.convert(loaded)
+
+
+def _fix_shape(model: ov.Model, shape: Sequence[int]) -> None:
+    """Gives the input one shape, in place."""
+    model.reshape(list(shape))
+    passes = Manager()
+    passes.register_pass(ConstantFolding())  # of shapes, which are fixed now
+    passes.run_passes(model)
 
 
 @contextmanager

@@ -64,6 +64,19 @@ def test_what_cannot_be_converted_is_named() -> None:
         convert(Fickle().eval(), 32)
 
 
+def test_a_network_that_the_engine_cannot_compile_runs_in_pytorch(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def compile_model(*arguments: object) -> None:
+        raise RuntimeError("Check 'false' failed\nunsupported operation")
+
+    monkeypatch.setattr("models.runtime.conversion.ov.compile_model", compile_model)
+    network = nn.Sequential(nn.Conv2d(3, 1, 3, padding=1), nn.Sigmoid()).eval()
+    maps, _ = Stage(network, input_size=64).predict([PICTURE])
+    np.testing.assert_allclose(maps, TorchStage(network, input_size=64).predict([PICTURE])[0], atol=1e-6)
+    assert "runs in PyTorch: Sequential cannot be compiled: Check 'false' failed" in caplog.text
+
+
 def test_converted_weights_are_read_instead_of_the_weights(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     expected, _ = Stage.load(weights, role="lungs").predict([PICTURE])
     assert main(["convert", str(weights), "lungs"]) == 0
