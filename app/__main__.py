@@ -89,7 +89,10 @@ def serve(settings: Settings, workflow: Workflow | None = None) -> int:
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, lambda *_: None)
     server.run()
-    return BROKEN_STATUS if app.state.service.failure else 0
+    if app.state.service.failure:
+        # A lost device may hold CUDA's teardown for ever, too. Each line of the log was flushed as it was written.
+        os._exit(BROKEN_STATUS)
+    return 0
 
 
 def _try_address(host: str, port: int) -> None:

@@ -75,6 +75,11 @@ class Metrics:
             ("kind",),
             registry=self.registry,
         )
+        self.gpu_unused = Gauge(
+            "cxr_gpu_unused",
+            "1 while networks run on the CPU beside a GPU that cannot be used",
+            registry=self.registry,
+        )
         self.dropped = Counter(
             "cxr_dropped", "Requests given up before an answer, by cause", ("cause",), registry=self.registry
         )

@@ -22,6 +22,7 @@ from app.settings import Settings
 from app.version import BUILD, VERSION
 from models.cards import Role
 from models.files import CheckpointError
+from models.runtime import gpus
 from models.runtime.device import default_batch_size, is_cpu, memory_readers, resolve_device
 from models.runtime.errors import DeviceError
 from models.runtime.processors import limit_threads
@@ -90,11 +91,14 @@ class Service:
         self.metrics.ready.set(0)
 
     async def end(self) -> None:
-        """Takes no more, waits for the start and for all that is under way, then ends the threads."""
+        """Takes no more, waits for the start and for all that is under way, then ends the threads.
+
+        Those of a lost device may never end, and are left to the end of the process.
+        """
         self.drain()
         await self.started()
         await self.admission.idle()
-        if self._loaded is not None:
+        if self._loaded is not None and self.failure is None:
             await asyncio.to_thread(self._loaded[1].close)
         gc.unfreeze()
         log_event(SERVICE_LOGGER, "stopped")
@@ -142,7 +146,7 @@ class Service:
         def lost(reason: str) -> None:
             loop.call_soon_threadsafe(self._fail, "device lost", reason)
 
-        return Batcher(workflow, queues, lost, self._observe_batch)
+        return Batcher(workflow, queues, lost, self._observe_batch, self.settings.device_timeout_s)
 
     def _observe_batch(self, stage: StageName, tasks: Sequence[Task], started: float, seconds: float) -> None:
         self.metrics.batch_size.labels(stage).observe(len(tasks))
@@ -167,6 +171,8 @@ class Service:
                 self.metrics.model.labels(role).info(
                     {"name": card.name, "architecture": card.display_architecture, "sha256": card.sha256 or ""}
                 )
+        unused = self.settings.device == "auto" and is_cpu(workflow.lungs.device) and gpus.are_there()
+        self.metrics.gpu_unused.set(unused)
         self.metrics.start_seconds.set(seconds)
         self.metrics.ready.set(self.ready)
         log_event(

@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     )
     max_in_flight: int = Field(64, ge=1, description="requests admitted at once; more are answered 503")
     request_timeout_s: float = Field(30.0, gt=0, description="from the first byte to the answer; then 504")
+    device_timeout_s: float = Field(
+        20.0, gt=0, description="a device that has not answered a batch for so long is lost: the process ends"
+    )
     max_upload_mb: float = Field(64.0, gt=0, description="largest upload, MiB")
     max_pixels: int = Field(50_000_000, ge=4096, description="largest radiograph, pixels; checked before decoding")
     body_parts: Words = Field(

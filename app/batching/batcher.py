@@ -31,14 +31,16 @@ class Batcher:
         queues: StageQueues,
         on_lost: Callable[[str], None],
         observe: Observe = lambda *_: None,
+        device_limit: float = 20.0,
     ) -> None:
         """Args:
-        on_lost: called in the device thread when the device is lost; the process should end.
+        on_lost: called in one of the device's threads when it is lost; the process should end.
         observe: told of each batch.
+        device_limit: seconds after which a device that has not answered a batch is lost.
         """
         self._workflow, self._queues = workflow, queues
         launches: dict[StageName, Launch] = {"lungs": workflow.lungs.launch, "disease": workflow.disease.launch}
-        self._device = DeviceThreads(queues, launches, on_lost, observe, workflow.lungs.streams)
+        self._device = DeviceThreads(queues, launches, on_lost, observe, workflow.lungs.streams, device_limit)
         self._host = ThreadPoolExecutor(available_cpus() + 1, thread_name_prefix="host")
         self._under_way = 0
         self._device.start()

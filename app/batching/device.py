@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from app.batching.queues import Answer, StageName, StageQueues, Task
 from models.runtime.engine import Pending, StageInput
@@ -14,6 +14,8 @@ from models.runtime.errors import DeviceFailure, OutOfMemoryError
 
 logger = logging.getLogger("cxr.device")
 
+_TICKS: Final = 10
+"""Of the watchdog, in the time that a batch may take."""
 
 Launch: TypeAlias = Callable[[Sequence[StageInput], bool], Pending]
 """A stage's ``launch``."""
@@ -38,7 +40,8 @@ class _Flight:
 class DeviceThreads:
     """Runs what ``StageQueues`` hands out until they are closed and empty, or the device is lost.
 
-    One thread launches; for each launch that may be under way another waits for its answer.
+    One thread launches; for each launch that may be under way another waits for its answer. One more watches: a device
+    that keeps a batch for too long is lost as well.
     """
 
     def __init__(
@@ -48,9 +51,11 @@ class DeviceThreads:
         on_lost: Callable[[str], None],
         observe: Observe,
         streams: int,
+        limit: float,
     ) -> None:
         """Args:
         streams: launches that may be under way at once.
+        limit: seconds that a batch may take.
         on_lost: called in one of the threads, once, with the reason, when they end before their time.
         """
         self._queues, self._launches = queues, launches
@@ -59,22 +64,29 @@ class DeviceThreads:
         self._room = threading.Semaphore(streams)
         self._flights: queue.SimpleQueue[_Flight | None] = queue.SimpleQueue()
         self._state = threading.Lock()
-        self._running: set[Task] = set()
+        self._running: dict[Task, int] = {}
+        """The tick at which each began."""
+        self._tick = 0
+        self._tick_seconds, self._limit = limit / _TICKS, limit
+        self._ended = threading.Event()
         self._lost: str | None = None
         self._threads = [
             threading.Thread(target=self._guarded, args=(loop,), name=name, daemon=True)
             for name, loop in (("device", self._send), *((f"answers-{n}", self._receive) for n in range(streams)))
         ]
+        self._watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
         """Begins to take batches."""
-        for thread in self._threads:
+        for thread in (*self._threads, self._watchdog):
             thread.start()
 
     def join(self) -> None:
         """Waits until all that was queued is done; the queues must be closed."""
         for thread in self._threads:
             thread.join()
+        self._ended.set()
+        self._watchdog.join()
 
     def _guarded(self, loop: Callable[[], None]) -> None:
         reason = "a device thread died"
@@ -115,6 +127,16 @@ class DeviceThreads:
                 label = None if labels is None else float(labels[index])
                 task.deliver(Answer(maps[index], label, flight.started - task.queued, seconds))
 
+    def _watch(self) -> None:
+        # Ticks, not the clock: of a process that was stopped for a while no batch has taken too long.
+        while not self._ended.wait(self._tick_seconds):
+            with self._state:
+                self._tick += 1
+                oldest = min(self._running.values(), default=self._tick)
+            if self._tick - oldest > _TICKS:
+                self._give_up(f"the device has not answered for {self._limit:g} s")
+                return
+
     def _next_batch(self) -> tuple[StageName, list[Task]] | None:
         """The next one once there is room for it: taken as late as possible, a batch gathers more."""
         self._room.acquire()
@@ -130,7 +152,7 @@ class DeviceThreads:
 
     def _begin(self, tasks: Sequence[Task]) -> None:
         with self._state:
-            self._running.update(tasks)
+            self._running.update(dict.fromkeys(tasks, self._tick))
             if self._lost is None:
                 return
         _fail(tasks, self._lost)
@@ -138,13 +160,14 @@ class DeviceThreads:
 
     def _end(self, tasks: Sequence[Task]) -> None:
         with self._state:
-            self._running.difference_update(tasks)
+            for task in tasks:
+                self._running.pop(task, None)
         self._room.release()
 
     def _give_up(self, reason: str) -> None:
         with self._state:
             first, self._lost = self._lost is None, reason
-            running, self._running = self._running, set()
+            running, self._running = self._running, {}
         _fail((*running, *self._queues.abort()), reason)
         self._room.release(self._streams)
         self._end_receivers()

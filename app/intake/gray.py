@@ -94,7 +94,8 @@ def _by_table(samples: NDArray[Any], low: int, high: int) -> Gray:
     if high > low:
         table[low : high + 1] = np.rint(np.linspace(0, 255, high - low + 1))
         table[high:] = 255
-    return np.asarray(cv2.LUT(samples, table), np.uint8)
+    # OpenCV does not see in which order a sample's bytes are.
+    return np.asarray(cv2.LUT(samples.astype(np.uint16, copy=False), table), np.uint8)
 
 
 def _by_bands(samples: NDArray[Any], low: float, high: float) -> Gray:

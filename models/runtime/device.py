@@ -1,13 +1,12 @@
 """Which device and number format the networks run on."""
 
-import ctypes
 import logging
 from collections.abc import Callable, Collection
 from functools import partial
-from importlib.util import find_spec
 from typing import cast, get_args
 
 from models.cards import Role
+from models.runtime import gpus
 from models.runtime.errors import DeviceError
 from models.runtime.openvino import supported_precisions
 from models.runtime.precision import FASTEST_FIRST, Precision
@@ -16,27 +15,22 @@ logger = logging.getLogger("cxr.device")
 
 
 def resolve_device(name: str) -> str:
-    """``auto`` (a GPU when there is one), ``cpu``, ``cuda`` or ``cuda:N`` as ``cpu`` or ``cuda:N`` that exists.
+    """``auto`` (a GPU that can be used, else the CPU), ``cpu``, ``cuda`` or ``cuda:N`` as ``cpu`` or ``cuda:N``.
 
     Raises:
-        DeviceError: CUDA was asked for and there is no such GPU.
+        DeviceError: CUDA was asked for and cannot be used; the message says what was found and what is needed.
     """
-    if is_cpu(name) or (name == "auto" and not _has_gpu()):
-        return "cpu"
-    if find_spec("torch") is None:
-        if name != "auto":
-            raise DeviceError(
-                f"device {name!r}: expected PyTorch, which runs networks on GPUs (the extra torch), found none"
-            )
-        logger.warning("there is a GPU, but not PyTorch (the extra torch): networks run on the CPU")
-        return "cpu"
-    if name == "auto":
-        return "cuda:0" if _cuda_count() else "cpu"
+    if is_cpu(name):
+        return name
     number = int(name.partition(":")[2] or 0)
-    count = _cuda_count()
-    if number >= count:
-        raise DeviceError(f"device {name!r}: expected an NVIDIA GPU of that number, found {count} GPUs")
-    return f"cuda:{number}"
+    fault = gpus.fault(number)
+    if fault is None:
+        return f"cuda:{number}"
+    if name != "auto":
+        raise DeviceError(f"device {name!r}: {fault}")
+    if gpus.are_there():
+        logger.warning("networks run on the CPU beside a GPU: %s", fault)
+    return "cpu"
 
 
 def is_cpu(device: str) -> bool:
@@ -59,13 +53,14 @@ def resolve_precision(name: str, device: str, role: Role, holding: Collection[Pr
     """
     if name == "auto" and not is_cpu(device):
         return "float16" if role == "disease" else "float32"
-    available = supported_precisions() if is_cpu(device) else {"float32", "bfloat16", "float16"}
+    available = supported_precisions() if is_cpu(device) else gpus.precisions(device)
     if name == "auto":
         return next((one for one in FASTEST_FIRST if one in available and one in holding), "float32")
     if name not in get_args(Precision):
         raise DeviceError(f"precision {name!r}: expected auto, {', '.join(get_args(Precision))}")
     if name not in available:
-        raise DeviceError(f"precision {name!r}: expected one of this device's, {', '.join(sorted(available))}")
+        whose = "this processor's" if is_cpu(device) else f"those of {gpus.name(device)}"
+        raise DeviceError(f"precision {name!r}: expected one of {whose}, {', '.join(sorted(available))}")
     return cast("Precision", name)
 
 
@@ -84,20 +79,3 @@ def memory_readers(device: str) -> dict[str, Callable[[], int]]:
         "allocated": partial(torch.cuda.memory_allocated, device),
         "reserved": partial(torch.cuda.memory_reserved, device),
     }
-
-
-def _cuda_count() -> int:
-    """The GPUs that PyTorch finds."""
-    import torch
-
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
-
-
-def _has_gpu() -> bool:
-    """Whether NVIDIA's driver finds a GPU: asked of the driver itself, as loading PyTorch takes seconds."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    count = ctypes.c_int()
-    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0

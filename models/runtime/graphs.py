@@ -1,14 +1,19 @@
 """A network captured as CUDA graphs: one launch a batch instead of one a kernel."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
+from models.runtime.torch_errors import is_out_of_memory
+
 if TYPE_CHECKING:
     from torch.cuda import _POOL_HANDLE
+
+logger = logging.getLogger("cxr.stage")
 
 Forward: TypeAlias = Callable[[Tensor], tuple[Tensor, ...]]
 """Normalised pictures float32 [N, 3, h, w] to a network's answer."""
@@ -33,10 +38,56 @@ def bucket_of(count: int, sizes: Sequence[int]) -> int | None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Captured:
-    graph: torch.cuda.CUDAGraph
+class Captured:
+    """A ``Forward`` of one batch size.
+
+    Attributes:
+        replay: computes ``answer`` anew from what ``images`` holds.
+    """
+
+    replay: Callable[[], None]
     images: Tensor
     answer: tuple[Tensor, ...]
+
+
+class Recorder(Protocol):
+    """Captures on one device."""
+
+    def record(self, forward: Forward, images: Tensor) -> Captured:
+        """The forward of that batch size; raises RuntimeError, of whatever kind the device has."""
+
+    def wait(self) -> None:
+        """Until replays are done."""
+
+    def release(self) -> None:
+        """Gives the memory of all that was captured back; nothing of it may be in use."""
+
+
+class CudaRecorder:
+    """CUDA graphs on the current stream, which share their memory: the largest must come first."""
+
+    def __init__(self) -> None:
+        self._pool: _POOL_HANDLE | None = None
+
+    def record(self, forward: Forward, images: Tensor) -> Captured:
+        stream = torch.cuda.current_stream()
+        for _ in range(_WARM_RUNS):
+            forward(images)
+        stream.synchronize()
+        # A graph's memory is its own: what the runs before it have left is not used.
+        torch.cuda.empty_cache()
+        graph = torch.cuda.CUDAGraph()
+        self._pool = self._pool or torch.cuda.graph_pool_handle()
+        with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
+            answer = forward(images)
+        return Captured(graph.replay, images, answer)
+
+    def wait(self) -> None:
+        torch.cuda.current_stream().synchronize()
+
+    def release(self) -> None:
+        self._pool = None
+        torch.cuda.empty_cache()
 
 
 class GraphedForward:
@@ -46,43 +97,66 @@ class GraphedForward:
     cross each other, and the answer must be read on the stream of the call.
     """
 
-    def __init__(self, forward: Forward) -> None:
-        self._forward = forward
-        self._captured: dict[int, _Captured] = {}
-        self._pool: _POOL_HANDLE | None = None
+    def __init__(self, forward: Forward, recorder: Recorder) -> None:
+        self._forward, self._recorder = forward, recorder
+        self._captured: dict[int, Captured] = {}
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """The batch sizes that are captured."""
         return tuple(self._captured)
 
-    def capture(self, images: Tensor) -> None:
-        """Captures the batch size of ``images`` on the current stream; the largest first: later ones share its memory.
+    def capture(self, new_pictures: Callable[[int], Tensor], sizes: Sequence[int]) -> int:
+        """Captures the largest of ``sizes`` that fits and all below it, or none of them.
+
+        With a part of them a lone radiograph would be padded to the smallest that is left.
+
+        Args:
+            new_pictures: noise [N, 3, h, w] of a batch size, other noise at each call.
+            sizes: ascending.
+
+        Returns:
+            The largest batch that the device's memory holds.
 
         Raises:
-            GraphError: nothing is kept of this size.
-            torch.OutOfMemoryError: it does not fit.
+            torch.OutOfMemoryError: not even the smallest fits.
         """
-        stream = torch.cuda.current_stream()
-        graph = torch.cuda.CUDAGraph()
-        self._pool = self._pool or torch.cuda.graph_pool_handle()
+        for count in range(len(sizes), 0, -1):
+            fitting = sizes[:count]
+            try:
+                self._captured = {size: self._checked(new_pictures(size), new_pictures) for size in reversed(fitting)}
+            except GraphError as error:
+                logger.warning("not captured: %s", error)
+                fits = True
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                fits = False
+            else:
+                return fitting[-1]
+            # Not while the error is handled: its traceback holds what is to be released.
+            self._recorder.release()
+            if fits:
+                return fitting[-1]
+        raise torch.OutOfMemoryError(f"a batch of {sizes[0]} does not fit")
+
+    def _checked(self, images: Tensor, new_pictures: Callable[[int], Tensor]) -> Captured:
+        """The graph of one batch size, which has answered two other pictures as the network does."""
         try:
-            with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
-                for _ in range(_WARM_RUNS):
-                    expected = self._forward(images)
-                stream.synchronize()
-                with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
-                    answer = self._forward(images)
-            graph.replay()
-            stream.synchronize()
-        except torch.OutOfMemoryError:
-            raise
+            captured = self._recorder.record(self._forward, images)
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             raise GraphError(f"batch size {len(images)}: {error}") from error
-        for one, other in zip(answer, expected, strict=True):
-            if not torch.allclose(one.float(), other.float(), rtol=0, atol=_TOLERANCE):
-                raise GraphError(f"batch size {len(images)}: the captured network answers otherwise")
-        self._captured[len(images)] = _Captured(graph, images, answer)
+        for _ in range(2):
+            captured.images.copy_(new_pictures(len(images)))
+            captured.replay()
+            self._recorder.wait()
+            expected = self._forward(captured.images)
+            for one, other in zip(captured.answer, expected, strict=True):
+                if not torch.allclose(one.float(), other.float(), rtol=0, atol=_TOLERANCE):
+                    raise GraphError(f"batch size {len(images)}: the captured network answers otherwise")
+        return captured
 
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
         """Replays the bucket that holds the batch; its first rows are the answer."""
@@ -91,5 +165,5 @@ class GraphedForward:
             return self._forward(images)
         captured = self._captured[size]
         captured.images[: len(images)].copy_(images)
-        captured.graph.replay()
+        captured.replay()
         return tuple(tensor[: len(images)] for tensor in captured.answer)

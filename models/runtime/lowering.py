@@ -25,26 +25,53 @@ class Wide(nn.Module):
             return answer
 
 
+class Narrow(nn.Module):
+    """A part of a ``Wide`` one that computes in fewer bits, and answers in float32."""
+
+    def __init__(self, part: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.part, self.dtype = part.to(dtype), dtype
+
+    def forward(self, image: Tensor) -> Tensor:
+        with torch.autocast(image.device.type, self.dtype, cache_enabled=False):
+            answer: Tensor = self.part(image)
+        return answer.float()
+
+
 def lower_precision(network: nn.Module, precision: Precision, input_size: int) -> None:
     """Makes a network, in place, ready to run under autocast: convolutions and linear layers keep lowered weights.
 
     Two kinds of part stay in float32. The first convolutions, at half the picture's side and above: they add up
     plain gray values, so that rounded weights shift whole regions (measured: zone shares move by up to 0.04, by
-    0.004 without). And MA-Net's attention, whose products of unscaled features leave the range of float16.
+    0.004 without). And the products in MA-Net's attention: those of unscaled features leave the range of float16.
 
     Args:
         network: in eval mode, float32; takes float32 [1, 3, input_size, input_size].
     """
     if precision == "float32":
         return
-    attention = [name for name, module in network.named_modules() if isinstance(module, PABBlock)]
-    for name in (*_first_convolutions(network, input_size), *attention):
-        parent, _, child = name.rpartition(".")
-        setattr(network.get_submodule(parent), child, Wide(network.get_submodule(name)))
+    dtype = DTYPES[precision]
+    for name in _first_convolutions(network, input_size):
+        _put(network, name, Wide(network.get_submodule(name)))
     wide = {id(part) for module in network.modules() if isinstance(module, Wide) for part in module.modules()}
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) and id(module) not in wide:
-            module.to(DTYPES[precision])
+            module.to(dtype)
+    lower_attention(network, dtype)
+
+
+def lower_attention(network: nn.Module, dtype: torch.dtype) -> None:
+    """Lowers, in place, the convolutions in MA-Net's attention, and keeps the products between them in float32."""
+    for name in [name for name, module in network.named_modules() if isinstance(module, PABBlock)]:
+        attention = Wide(network.get_submodule(name))
+        for part in [part for part, module in attention.named_modules() if isinstance(module, nn.Conv2d)]:
+            _put(attention, part, Narrow(attention.get_submodule(part), dtype))
+        _put(network, name, attention)
+
+
+def _put(network: nn.Module, name: str, part: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(network.get_submodule(parent), child, part)
 
 
 def _first_convolutions(network: nn.Module, input_size: int) -> list[str]:

@@ -1,23 +1,20 @@
 """PyTorch, which runs networks on a GPU, and on a CPU those that cannot be converted."""
 
-import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from models.runtime.engine import Maps, StageInput
-from models.runtime.errors import DeviceFailure, OutOfMemoryError
-from models.runtime.graphs import GraphedForward, GraphError, buckets
+from models.runtime.errors import DeviceError
+from models.runtime.graphs import CudaRecorder, GraphedForward, buckets
 from models.runtime.lowering import DTYPES, lower_precision
 from models.runtime.precision import Precision
 from models.runtime.processors import available_cpus
+from models.runtime.torch_errors import own_errors
 from models.runtime.transfer import CudaTransfer, HostTransfer, Transfer, Trip
-
-logger = logging.getLogger("cxr.stage")
 
 _GPU_LAUNCHES = 2
 """While one batch computes, the next one's pictures are copied, so that the device never idles."""
@@ -49,8 +46,13 @@ class TorchEngine:
         means, deviations = (torch.tensor(values, dtype=torch.float64) for values in (mean, std))
         self._scale = (1 / deviations).float().to(device)
         self._shift = (-means / deviations).float().to(device)
-        self._transfer: Transfer = CudaTransfer(self._device) if self._device.type == "cuda" else HostTransfer()
-        self._graphed = GraphedForward(self._forward)
+        self._transfer: Transfer = HostTransfer()
+        if self._device.type == "cuda":
+            _keep_float32()
+            # Weights were copied on the default stream, and are read on others.
+            torch.cuda.synchronize(self._device)
+            self._transfer = CudaTransfer(self._device)
+        self._graphed = GraphedForward(self._forward, CudaRecorder())
         self._launching = threading.Lock()
 
     def warm_up(self, max_batch_size: int) -> int:
@@ -63,28 +65,26 @@ class TorchEngine:
 
     def launch(self, batch: Sequence[StageInput], alone: bool) -> "_Launched":
         """On a GPU it returns before the answer is there."""
-        with _own_errors():
+        with own_errors(self._device):
             trip = self._transfer.begin()
             with self._launching, torch.inference_mode():
                 pictures = trip.upload(batch)
                 with self._transfer.computing():
                     trip.download(self._graphed(self._normalised(pictures)))
-        return _Launched(trip, len(batch))
+        return _Launched(trip, len(batch), self._device)
 
     def _capture(self, max_batch_size: int) -> int:
-        largest, sizes = max_batch_size, buckets(max_batch_size)
-        with torch.inference_mode(), self._transfer.computing():
-            for place in reversed(range(len(sizes))):
-                shape = (sizes[place], self._input_size, self._input_size, 3)
-                images = torch.zeros(shape, device=self._device).permute(0, 3, 1, 2)
-                try:
-                    self._graphed.capture(images)
-                except torch.OutOfMemoryError:
-                    largest = sizes[max(place - 1, 0)]
-                except GraphError as error:
-                    logger.warning("not captured: %s", error)
-                    break
-        return largest
+        try:
+            with torch.inference_mode(), self._transfer.computing():
+                return self._graphed.capture(self._noise, buckets(max_batch_size))
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"device '{self._device}': expected memory for one radiograph, found too little"
+            ) from error
+
+    def _noise(self, count: int) -> Tensor:
+        """Normalised pictures [N, 3, h, w], channels last."""
+        return torch.randn((count, self._input_size, self._input_size, 3), device=self._device).permute(0, 3, 1, 2)
 
     def _normalised(self, pictures: Tensor) -> Tensor:
         """[N, h, w, c] as uint8 or 0..1 to [N, 3, h, w], channels last."""
@@ -101,22 +101,16 @@ class TorchEngine:
 class _Launched:
     """A ``Pending`` that travels."""
 
-    def __init__(self, trip: Trip, count: int) -> None:
-        self._trip, self._count = trip, count
+    def __init__(self, trip: Trip, count: int, device: torch.device) -> None:
+        self._trip, self._count, self._device = trip, count, device
 
     def result(self) -> Maps:
-        with _own_errors():
+        with own_errors(self._device):
             maps, *labels = (tensor.numpy() for tensor in self._trip.arrive())
         return maps.reshape(self._count, *maps.shape[-2:]), labels[0].reshape(self._count) if labels else None
 
 
-@contextmanager
-def _own_errors() -> Iterator[None]:
-    """Torch's errors as those of every engine."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemoryError(str(error)) from error
-    except torch.AcceleratorError as error:
-        # The device's context is poisoned.
-        raise DeviceFailure(str(error)) from error
+def _keep_float32() -> None:
+    """For the whole process: TF32, which Ampere and later take for float32, moves shares by 0.006 to 0.016."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False

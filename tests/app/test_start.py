@@ -72,7 +72,7 @@ def test_weights_that_are_none_end_the_process_with_one_line(tmp_path: Path) -> 
 def test_cuda_without_a_gpu_ends_the_process(tmp_path: Path) -> None:
     status, log = ended(tmp_path, CXR_DEVICE="cuda")
     assert status == 3
-    assert "found 0 GPUs" in log
+    assert "expected an NVIDIA GPU and its driver, found" in log or "found its driver and 0 GPUs" in log
 
 
 def test_keys_limits_and_a_shutdown_in_order(tmp_path: Path, phantom_png: bytes) -> None:
@@ -156,6 +156,19 @@ def test_a_lost_device_ends_the_process_within_5_seconds(tmp_path: Path, phantom
         assert server.process.wait(timeout=5) == 3
     (lost,) = [line for line in server.log_lines() if line["message"] == "device lost"]
     assert "illegal memory access" in lost["reason"]
+
+
+HANGS = LOSES_ITS_DEVICE.replace(
+    'raise DeviceFailure("an illegal memory access was encountered")', "threading.Event().wait()"
+).replace("import sys", "import sys, threading")
+
+
+def test_a_device_that_hangs_ends_the_process(tmp_path: Path, phantom_png: bytes) -> None:
+    with running(tmp_path, HANGS, CXR_DEVICE_TIMEOUT_S="1") as server:
+        assert_problem(server.client.post("/score", content=phantom_png), 503, "not_ready")
+        assert server.process.wait(timeout=10) == 3
+    (lost,) = [line for line in server.log_lines() if line["message"] == "device lost"]
+    assert lost["reason"] == "the device has not answered for 1 s"
 
 
 def test_an_answer_after_the_deadline_is_504(tmp_path: Path, phantom_png: bytes) -> None:

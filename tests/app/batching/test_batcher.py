@@ -4,6 +4,7 @@ import asyncio
 import math
 import queue
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 
@@ -68,7 +69,7 @@ class GatedStage(TorchStage):
 class Rig:
     """A batcher with gated stages."""
 
-    def __init__(self, max_batch_size: int = 16) -> None:
+    def __init__(self, max_batch_size: int = 16, device_limit: float = 60.0) -> None:
         self.lungs = GatedStage(FixedMap(lung_mask(SIZE)), SIZE)
         self.disease = GatedStage(BrightIsDisease(), SIZE)
         # No radiograph grows old: the order must not depend on how long a busy machine takes between two steps.
@@ -76,7 +77,7 @@ class Rig:
         self.lost: list[str] = []
         self.order: list[tuple[StageName, int]] = []
         workflow = Workflow(self.lungs, self.disease, threshold=0.3)
-        self.batcher = Batcher(workflow, self.queues, self.lost.append, self._observe)
+        self.batcher = Batcher(workflow, self.queues, self.lost.append, self._observe, device_limit)
 
     def _observe(self, stage: StageName, tasks: Sequence[Task], started: float, seconds: float) -> None:
         self.order.append((stage, len(tasks)))
@@ -243,6 +244,40 @@ async def test_a_dead_thread_is_a_lost_device(rig: Rig) -> None:
         await rig.request()
     await rig.told_of_loss()
     assert len(rig.lost) == 1
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_device_that_hangs_is_lost(late: bool) -> None:
+    rig, hang = Rig(device_limit=0.3), threading.Event()
+    if late:
+        rig.lungs.fail_late = lambda batch: assert_set(hang)
+    else:
+        rig.lungs.gate.clear()
+    running = rig.request()
+    await rig.entered(rig.lungs)
+    waiting = rig.request(1)
+    for request in (running, waiting):
+        with pytest.raises(DeviceLost, match=r"the device has not answered for 0\.3 s"):
+            await request
+    await rig.told_of_loss()
+    with pytest.raises(QueuesClosed):
+        await rig.request(2)
+    hang.set()
+    await rig.close()
+    assert rig.lost == ["the device has not answered for 0.3 s"]
+
+
+def assert_set(event: threading.Event) -> None:
+    assert event.wait(30)
+
+
+async def test_a_busy_device_that_answers_is_not_lost() -> None:
+    # Each batch is over well within the limit; all together take several times as long.
+    rig = Rig(max_batch_size=1, device_limit=0.5)
+    rig.lungs.fail = lambda batch: time.sleep(0.02)
+    await asyncio.gather(*(rig.request(seed) for seed in range(60)))
+    assert rig.lost == []
+    await rig.close()
 
 
 async def test_a_batch_that_fails_after_closing_still_ends() -> None:

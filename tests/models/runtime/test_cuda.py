@@ -1,13 +1,17 @@
 """The whole workflow on a GPU against the CPU; runs wherever there is one."""
 
+from copy import deepcopy
 from typing import Literal
 
 import numpy as np
 import pytest
+import torch
 
 from models.cards import Role
+from models.networks import build_network
 from models.phantom import draw_phantom
 from models.runtime.device import memory_readers, resolve_device
+from models.runtime.errors import OutOfMemoryError
 from models.runtime.precision import Precision
 from models.runtime.stage import Stage
 from models.selftest import run_self_test
@@ -64,3 +68,34 @@ def test_memory_is_told() -> None:
     on_gpu = workflow("cuda", "auto")
     read = memory_readers(on_gpu.lungs.device)
     assert 0 < read["allocated"]() <= read["reserved"]()
+
+
+def test_float32_is_exact_for_the_whole_process() -> None:
+    workflow("cuda", "float32").lungs.warm_up(1)
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cudnn.benchmark
+    left, right = torch.randn(2, 512, 512, device="cuda")
+    exact = left.double() @ right.double()
+    assert float((left @ right - exact).abs().max()) < 1e-3
+
+
+def test_manets_attention_in_float16_answers_as_in_float32() -> None:
+    torch.manual_seed(0)
+    network = build_network("MAnet", "timm-regnetx_064").eval()
+    pictures = [np.random.default_rng(seed).integers(0, 256, (256, 256), dtype=np.uint8) for seed in range(3)]
+    expected, _ = Stage(deepcopy(network), input_size=256, device="cuda:0").run(pictures)
+    found, _ = Stage(network, input_size=256, device="cuda:0", precision="float16").run(pictures)
+    np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+def test_a_batch_over_the_memory_is_smaller_next_time_and_the_device_goes_on() -> None:
+    stage = workflow("cuda", "auto").disease
+    picture = np.zeros((stage.input_size,) * 2, np.uint8)
+    free, _ = torch.cuda.mem_get_info()
+    kept = torch.empty(int(free * 0.97), dtype=torch.uint8, device="cuda")
+    with pytest.raises(OutOfMemoryError):
+        stage.run([picture] * 256)
+    del kept
+    torch.cuda.empty_cache()
+    assert np.isfinite(stage.run([picture])[0]).all()

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from segmentation_models_pytorch.decoders.manet.decoder import PABBlock
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from models.checkpoints import load_checkpoint
 from models.networks import ARCHITECTURES, build_network
-from models.runtime.lowering import Wide, lower_precision
+from models.runtime.lowering import DTYPES, Wide, lower_attention, lower_precision
 from models.runtime.precision import Precision
 from models.runtime.torch_engine import TorchEngine
 from models.weights import default_weights
@@ -25,6 +27,60 @@ def test_a_wide_part_computes_in_float32_inside_autocast() -> None:
     with torch.autocast("cpu", torch.float16):
         assert not Attention()(image).isfinite().all()
         assert Wide(Attention())(image.half()).isfinite().all()
+
+
+@pytest.mark.parametrize("precision", LOWERED)
+def test_the_products_of_manets_attention_alone_stay_in_float32(precision: Precision) -> None:
+    torch.manual_seed(0)
+    network = build_network("MAnet", "resnet18").eval()
+    lower_precision(network, precision, 64)
+    (attention,) = [module for module in network.modules() if isinstance(module, PABBlock)]
+    convolutions = [module for module in attention.modules() if isinstance(module, nn.Conv2d)]
+    assert len(convolutions) == 4
+    assert {module.weight.dtype for module in convolutions} == {DTYPES[precision]}
+    products: list[torch.dtype] = []
+    attention.map_softmax.register_forward_pre_hook(lambda _, inputs: products.append(inputs[0].dtype))
+    with torch.inference_mode(), torch.autocast("cpu", DTYPES[precision]):
+        network(torch.rand(1, 3, 64, 64))
+    assert products == [torch.float32]
+
+
+def test_attention_in_float16_answers_as_in_float32() -> None:
+    # The architecture and encoder of the published stage II. The rest stays in float32, whose half is slow on a CPU.
+    torch.manual_seed(0)
+    network = build_network("MAnet", "timm-regnetx_064").eval()
+    images = torch.randn(2, 3, 128, 128)
+    with torch.inference_mode():
+        expected = network(images)
+        lower_attention(network, torch.float16)
+        found = network(images)
+    assert expected.std() > 0.001
+    assert not torch.equal(found, expected)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("precision", LOWERED)
+@pytest.mark.parametrize("head", [False, True])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_runs_lowered_on_a_gpu(
+    architecture: str, head: bool, precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a GPU: shapes, formats and devices go through every operation, numbers do not."""
+    monkeypatch.setattr("torch.cuda.amp.common.amp_definitely_not_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda: True)
+    network = build_network(architecture, "timm-regnetx_002", classification_head=head).eval()
+    lower_precision(network, precision, 128)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.inference_mode():
+        for module in network.modules():
+            for kind in (module._parameters, module._buffers):
+                for name, value in kind.items():
+                    if value is not None:
+                        kind[name] = mode.from_tensor(value.detach()).to("cuda")
+        with torch.autocast("cuda", DTYPES[precision], cache_enabled=False):
+            answer = network(torch.empty(2, 3, 128, 128, device="cuda"))
+    maps = answer[0] if head else answer
+    assert maps.shape == (2, 1, 128, 128)
+    assert maps.device.type == "cuda"
 
 
 @pytest.mark.parametrize("precision", LOWERED)
