@@ -12,9 +12,9 @@ from types import FrameType
 import uvicorn
 from pydantic import ValidationError
 
+from app.http.protocol import BoundedProtocol
 from app.logs import SERVICE_LOGGER, log_config, log_event
 from app.main import create_app
-from app.protocol import BoundedProtocol
 from app.service import Service
 from app.settings import DRAIN_SECONDS, Settings
 from models.workflow import Workflow

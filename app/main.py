@@ -7,13 +7,13 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
-from app.context import RequestContext
-from app.openapi import add_examples
-from app.problem_responses import add_problem_handlers
+from app.http.context import RequestContext
+from app.http.openapi import add_examples
+from app.http.problems import add_problem_handlers
+from app.http.request_id import REQUEST_ID_HEADER
+from app.http.security_headers import SecurityHeaders
 from app.reports.schema import NOTICE
-from app.request_id import REQUEST_ID_HEADER
-from app.routes import analysis, documentation, operations, reports, viewer
-from app.security_headers import SecurityHeaders
+from app.routes import analysis, operations, pages, reports
 from app.service import Service
 from app.settings import Settings
 from app.version import VERSION
@@ -53,7 +53,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        static_url=documentation.STATIC,
+        static_url=pages.STATIC,
     )
     app.state.service = service
     _add_middleware(app, service)
@@ -62,8 +62,7 @@ def create_app(
     app.include_router(reports.router)
     app.include_router(operations.health)
     app.include_router(operations.router)
-    app.include_router(documentation.router)
-    app.include_router(viewer.router)
+    app.include_router(pages.router)
     add_examples(app)
     return app
 

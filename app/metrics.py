@@ -5,7 +5,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from models.drift import EDGES, Reference
+from models.quality.drift import EDGES, Reference
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SIDES = (128, 256, 384, 512, 768, 1024, 1536, 2048, 2560, 3072, 4096)

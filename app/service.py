@@ -1,39 +1,39 @@
-"""What the lifespan owns: the workflow, its batcher, the permits, and whether radiographs are taken."""
+"""What the lifespan owns: the pipeline, the permits, and whether radiographs are taken."""
 
 import asyncio
 import gc
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import psutil
 
 from app.admission import RETRY_AFTER, Admission
-from app.batching import STAGE_NAMES, Batcher, StageName, StageQueues, Task
+from app.batching import Batcher, StageName, StageQueues, Task
 from app.errors import NotReady
 from app.intake import Limits
 from app.logs import SERVICE_LOGGER, log_event
 from app.metrics import Metrics
+from app.pipeline import Pipeline
 from app.settings import Settings
+from app.startup import STARTUP_ERRORS, Started, start
 from app.version import BUILD, VERSION
-from models.cards import Role
-from models.files import CheckpointError
 from models.runtime import gpus
-from models.runtime.device import default_batch_size, is_cpu, memory_readers, resolve_device
-from models.runtime.errors import DeviceError
+from models.runtime.device import is_cpu, memory_readers
 from models.runtime.processors import limit_threads
-from models.runtime.stage import Stage
-from models.selftest import SelfTestError, run_self_test
-from models.weights import default_weights
 from models.workflow import Workflow
 
 MIN_SIDE = 64
 
-STARTUP_ERRORS = (CheckpointError, DeviceError, SelfTestError)
+
+class _Parts(NamedTuple):
+    """What there is once the start is done."""
+
+    workflow: Workflow
+    batcher: Batcher
+    pipeline: Pipeline
 
 
 class Service:
@@ -55,7 +55,7 @@ class Service:
         self._given = workflow
         self._on_failure = on_failure
         self.admission = Admission(settings.max_in_flight, self.metrics.in_flight)
-        self._loaded: tuple[Workflow, Batcher] | None = None
+        self._loaded: _Parts | None = None
         self._draining = False
         self._starting: asyncio.Task[None] | None = None
 
@@ -66,12 +66,12 @@ class Service:
     @property
     def workflow(self) -> Workflow:
         """Raises NotReady before the start is done."""
-        return self._started()[0]
+        return self._started().workflow
 
     @property
-    def batcher(self) -> Batcher:
+    def pipeline(self) -> Pipeline:
         """Raises NotReady before the start is done."""
-        return self._started()[1]
+        return self._started().pipeline
 
     def begin(self) -> None:
         """Starts loading in the background; the server answers health checks meanwhile."""
@@ -99,7 +99,7 @@ class Service:
         await self.started()
         await self.admission.idle()
         if self._loaded is not None and self.failure is None:
-            await asyncio.to_thread(self._loaded[1].close)
+            await asyncio.to_thread(self._loaded.batcher.close)
         gc.unfreeze()
         log_event(SERVICE_LOGGER, "stopped")
 
@@ -110,43 +110,33 @@ class Service:
 
     async def _start(self) -> None:
         try:
-            workflow, sizes = await asyncio.to_thread(self._load)
+            started = await asyncio.to_thread(start, self.settings, self._given)
         except STARTUP_ERRORS as error:
             self._fail("start failed", str(error))
             return
-        self._loaded = workflow, self._new_batcher(workflow, sizes)
-        self._announce(workflow, sizes)
+        self._loaded = self._new_parts(started)
+        self._announce(started)
 
     def _start_ended(self, starting: asyncio.Task[None]) -> None:
         """A bug in the start must not leave a process that is neither ready nor dead."""
         if not starting.cancelled() and (error := starting.exception()) is not None:
             self._fail("start failed", f"{type(error).__name__}: {error}")
 
-    def _load(self) -> tuple[Workflow, dict[StageName, int]]:
-        """The workflow, ready to run, and the largest batch of each stage."""
-        workflow = self._given or load_workflow(self.settings)
-        stages: dict[StageName, Stage] = {"lungs": workflow.lungs, "disease": workflow.disease}
-        wanted = self.settings.max_batch_size or default_batch_size(workflow.lungs.device)
-        # Compiling for a CPU takes a second a stage; a GPU's graphs are captured one after another.
-        with ThreadPoolExecutor(len(stages) if is_cpu(workflow.lungs.device) else 1) as pool:
-            sizes = dict(zip(stages, pool.map(lambda stage: stage.warm_up(wanted), stages.values()), strict=True))
-        run_self_test(workflow)
-        _set_heap_aside()
-        return workflow, sizes
-
-    def _new_batcher(self, workflow: Workflow, sizes: Mapping[StageName, int]) -> Batcher:
-        queues = StageQueues(max(sizes.values()), self.settings.max_wait_ms / 1000)
+    def _new_parts(self, started: Started) -> _Parts:
+        settings, workflow = self.settings, started.workflow
+        queues = StageQueues(max(started.batch_sizes.values()), settings.max_wait_ms / 1000)
         for kind, read in memory_readers(workflow.lungs.device).items():
             self.metrics.device_memory.labels(kind).set_function(read)
-        for stage in STAGE_NAMES:
-            queues.shrink(stage, sizes[stage])
+        for stage, size in started.batch_sizes.items():
+            queues.shrink(stage, size)
             self.metrics.queue_depth.labels(stage).set_function(partial(queues.depth, stage))
         loop = asyncio.get_running_loop()
 
         def lost(reason: str) -> None:
             loop.call_soon_threadsafe(self._fail, "device lost", reason)
 
-        return Batcher(workflow, queues, lost, self._observe_batch, self.settings.device_timeout_s)
+        batcher = Batcher(started.stages, queues, lost, self._observe_batch, settings.device_timeout_s)
+        return _Parts(workflow, batcher, Pipeline(workflow, batcher, self.limits, settings.body_parts))
 
     def _observe_batch(self, stage: StageName, tasks: Sequence[Task], started: float, seconds: float) -> None:
         self.metrics.batch_size.labels(stage).observe(len(tasks))
@@ -161,31 +151,31 @@ class Service:
         log_event(SERVICE_LOGGER, event, logging.ERROR, reason=reason)
         self._on_failure()
 
-    def _announce(self, workflow: Workflow, batch_sizes: Mapping[StageName, int]) -> None:
+    def _announce(self, started: Started) -> None:
         process = psutil.Process()
         seconds = time.time() - process.create_time()
-        for role, stage in (("lungs", workflow.lungs), ("disease", workflow.disease)):
+        device = started.workflow.lungs.device
+        for role, stage in started.stages.items():
             card = stage.card
             if card is not None:
                 self.metrics.refer(card.reference)
                 self.metrics.model.labels(role).info(
                     {"name": card.name, "architecture": card.display_architecture, "sha256": card.sha256 or ""}
                 )
-        unused = self.settings.device == "auto" and is_cpu(workflow.lungs.device) and gpus.are_there()
-        self.metrics.gpu_unused.set(unused)
+        self.metrics.gpu_unused.set(self.settings.device == "auto" and is_cpu(device) and gpus.are_there())
         self.metrics.start_seconds.set(seconds)
         self.metrics.ready.set(self.ready)
         log_event(
             SERVICE_LOGGER,
             "ready",
-            device=str(workflow.lungs.device),
-            precision={"lungs": workflow.lungs.precision, "disease": workflow.disease.precision},
-            batch_size=batch_sizes,
+            device=device,
+            precision={name: stage.precision for name, stage in started.stages.items()},
+            batch_size=started.batch_sizes,
             start_seconds=round(seconds, 2),
             resident_mib=round(process.memory_info().rss / 2**20),
         )
 
-    def _started(self) -> tuple[Workflow, Batcher]:
+    def _started(self) -> _Parts:
         if self._loaded is None:
             self._refuse()
         return self._loaded
@@ -193,34 +183,3 @@ class Service:
     def _refuse(self) -> NoReturn:
         state = "broken" if self.failure else "draining" if self._draining else "starting"
         raise NotReady(f"The service is {state}", RETRY_AFTER)
-
-
-def _set_heap_aside() -> None:
-    """Keeps the collector of cycles from what lives as long as the service does.
-
-    Pydicom, OpenVINO and their like hold hundreds of thousands of objects; a full collection walks them all, and every
-    thread waits.
-    """
-    gc.collect()
-    gc.freeze()
-
-
-def load_workflow(settings: Settings) -> Workflow:
-    """Both stages on the device, as the settings say.
-
-    Raises:
-        CheckpointError, DeviceError: with one line that says what is wrong.
-    """
-    device = resolve_device(settings.device)
-
-    def load(role: Role, weights: Path | None) -> Stage:
-        return Stage.load(
-            weights or default_weights(role),
-            role=role,
-            device=device,
-            precision=settings.precision,
-            cache=settings.cache_dir,
-        )
-
-    lungs, disease = load("lungs", settings.lungs_weights), load("disease", settings.disease_weights)
-    return Workflow(lungs, disease, threshold=settings.threshold)

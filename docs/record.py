@@ -9,14 +9,16 @@ import base64
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import cv2
 import httpx
 
+from app.http.openapi import EXAMPLES
 from app.main import create_app
-from app.openapi import EXAMPLES
-from app.service import Service, load_workflow
+from app.service import Service
 from app.settings import Settings
+from app.startup import load_workflow
 from models import selftest
 from models.selftest import draw_test_picture
 
@@ -26,9 +28,15 @@ README = ROOT / "README.md"
 OVERLAY = ROOT / "docs" / "overlay.jpg"
 
 
-def with_example(text: str, answer: dict[str, object]) -> str:
-    """The README with the recorded answer of /score in the fenced block behind its mark."""
-    block = f"<!-- example:score -->\n```json\n{json.dumps(answer, indent=2)}\n```"
+def with_example(text: str, answer: dict[str, Any]) -> str:
+    """The README with the main fields of the recorded answer of /score in the fenced block behind its mark."""
+    lines = [f'  "{name}": {json.dumps(answer[name])}' for name in ("score", "max_score", "threshold", "margin")]
+    zones = [
+        "    " + json.dumps({name: zone[name] for name in ("zone", "share", "affected")}) for zone in answer["zones"]
+    ]
+    lines.append('  "zones": [\n' + ",\n".join(zones) + "\n  ]")
+    lines += [f'  "{name}": {json.dumps(answer[name])}' for name in ("diseased_share", "quality", "notice")]
+    block = "<!-- example:score -->\n```json\n{\n" + ",\n".join(lines) + "\n}\n```"
     return re.sub(r"<!-- example:score -->\n```json\n.*?```", lambda _: block, text, count=1, flags=re.DOTALL)
 
 

@@ -5,12 +5,12 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from models.drift import Measures
-from models.lungs import LungPair, MaskView
+from models.anatomy.lungs import LungPair, MaskView
+from models.anatomy.placement import FoundMasks
+from models.anatomy.severity import ZONES
+from models.anatomy.uncertainty import Spread
 from models.pixels import Mask, Pixels
-from models.placement import Masks
-from models.severity import ZONES
-from models.uncertainty import Spread
+from models.quality.drift import Measures
 
 Polarity: TypeAlias = Literal["as_is", "auto"]
 
@@ -48,7 +48,7 @@ class Analysis:
         disease_probability: of the classification head, 0..1; None without a head.
         flags: codes of ``models.quality``.
         masks: in the radiograph's own pixels; made when first asked for, not by two threads at once.
-        measures: of ``models.drift``, of the radiograph as it came.
+        measures: of ``models.quality.drift``, of the radiograph as it came.
         spread: how far shares and score could be off; None where that was not asked for.
     """
 
@@ -59,7 +59,7 @@ class Analysis:
     diseased_share: float | None
     disease_probability: float | None
     flags: tuple[str, ...]
-    masks: Masks
+    masks: FoundMasks
     measures: Measures = field(default_factory=dict)
     spread: Spread | None = None
 
@@ -101,7 +101,7 @@ class Prepared:
         picture: uint8 [S, S], the radiograph at stage I's input size.
         height, width: the radiograph's own size, pixels.
         flags: what came with it, and what the picture alone says.
-        measures: of ``models.drift``, of the radiograph as it came.
+        measures: of ``models.quality.drift``, of the radiograph as it came.
         corrected: it was found inverted, and ``picture`` is inverted back.
         own: uint8 [H, W], the radiograph's own pixels, inverted back where ``picture`` is; None where stage II does
             not need them.

@@ -12,8 +12,8 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
+from models.anatomy.severity import ZONES
 from models.pixels import Mask, Pixels
-from models.severity import ZONES
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 

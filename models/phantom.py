@@ -12,9 +12,9 @@ import numpy as np
 from cv2.typing import MatLike
 from numpy.typing import NDArray
 
-from models.lungs import Lung, cut_zones
+from models.anatomy.lungs import Lung, cut_zones
+from models.anatomy.severity import ZONES
 from models.pixels import Mask, Pixels
-from models.severity import ZONES
 
 Points: TypeAlias = Sequence[tuple[int, int]]
 Layer: TypeAlias = NDArray[np.int16]
@@ -65,7 +65,7 @@ def draw_phantom(size: int = CANVAS, diseased: Collection[str] = ()) -> Pixels:
 
     Args:
         size: its side, pixels.
-        diseased: zones with hazy opacities, as in ``models.severity.ZONES``.
+        diseased: zones with hazy opacities, as in ``models.anatomy.severity.ZONES``.
 
     Returns:
         uint8 [size, size], bones bright.

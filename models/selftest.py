@@ -10,8 +10,8 @@ import numpy as np
 from models.analysis import Analysis
 from models.phantom import draw_phantom
 from models.pixels import Pixels
+from models.precision import Precision
 from models.runtime.errors import NotFiniteError
-from models.runtime.precision import Precision
 from models.workflow import Workflow
 
 KNOWN = Path(__file__).parent / "weights" / "self_test.json"

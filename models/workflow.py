@@ -7,10 +7,10 @@ from typing import Literal, TypeAlias, get_args
 import cv2
 import numpy as np
 
-from models import drift, quality
+from models import quality
 from models.analysis import PLAIN, Analysis, Cropped, Polarity, Prepared, Question
-from models.cropping import own_crop
-from models.lungs import (
+from models.anatomy.cropping import own_crop
+from models.anatomy.lungs import (
     Box,
     MaskView,
     TwoLungRule,
@@ -19,11 +19,12 @@ from models.lungs import (
     min_component_area,
     separate_lungs,
 )
+from models.anatomy.placement import PlacedMasks, Placement
+from models.anatomy.severity import diseased_share, severity_score, threshold_margin, zone_shares
+from models.anatomy.uncertainty import Spread, SpreadRule, spread
 from models.pixels import Mask, Pixels, ProbabilityMap
-from models.placement import PlacedMasks, Placement
+from models.quality import drift
 from models.runtime.stage import Stage
-from models.severity import diseased_share, severity_score, threshold_margin, zone_shares
-from models.uncertainty import Spread, SpreadRule, spread
 
 Crop: TypeAlias = Literal["single_crop", "crop", "no_crop"]
 
@@ -56,7 +57,7 @@ class Workflow:
             for a network without a card.
         crop: what stage II sees: ``single_crop`` the box around the cleaned lungs with all else black, ``crop``
             the whole picture with all but the raw lung mask black, ``no_crop`` the whole picture.
-        two_lung_rule: see ``models.lungs.separate_lungs``.
+        two_lung_rule: see ``models.anatomy.lungs.separate_lungs``.
         chest_rule: tells what is no frontal chest radiograph; None takes the package's where it was fitted for
             this stage I, and no rule for other networks.
 

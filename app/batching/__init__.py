@@ -2,16 +2,16 @@
 
 from app.batching.batcher import Batcher
 from app.batching.device import DeviceLost, DeviceThreads
-from app.batching.queues import STAGE_NAMES, Answer, QueuesClosed, StageName, StageQueues, Task
+from app.batching.queues import STAGE_NAMES, QueuesClosed, StageName, StageOutput, StageQueues, Task
 
 __all__ = [
     "STAGE_NAMES",
-    "Answer",
     "Batcher",
     "DeviceLost",
     "DeviceThreads",
     "QueuesClosed",
     "StageName",
+    "StageOutput",
     "StageQueues",
     "Task",
 ]

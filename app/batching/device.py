@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from app.batching.queues import Answer, StageName, StageQueues, Task
+from app.batching.queues import StageName, StageOutput, StageQueues, Task
 from models.runtime.engine import Pending, StageInput
 from models.runtime.errors import DeviceFailure, OutOfMemoryError
 
@@ -125,7 +125,7 @@ class DeviceThreads:
             self._observe(flight.stage, flight.tasks, flight.started, seconds)
             for index, task in enumerate(flight.tasks):
                 label = None if labels is None else float(labels[index])
-                task.deliver(Answer(maps[index], label, flight.started - task.queued, seconds))
+                task.deliver(StageOutput(maps[index], label, flight.started - task.queued, seconds))
 
     def _watch(self) -> None:
         # Ticks, not the clock: of a process that was stopped for a while no batch has taken too long.

@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from models.cards import Role
 from models.pixels import ProbabilityMap
 from models.runtime.engine import StageInput
+from models.weights.cards import Role
 
 StageName: TypeAlias = Role
 STAGE_NAMES: tuple[StageName, ...] = ("lungs", "disease")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class StageOutput:
     """What one picture got from one stage.
 
     Attributes:
@@ -43,7 +43,7 @@ class Task:
 
     stage: StageName
     image: StageInput
-    deliver: Callable[[Answer | Exception], None]
+    deliver: Callable[[StageOutput | Exception], None]
     alone: bool = False
     queued: float = field(default=0.0)
     abandoned: bool = False

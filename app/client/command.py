@@ -12,7 +12,7 @@ from app.client.answers import NotTheService
 from app.client.folder import list_files
 from app.client.interruption import Interruption, interruptible
 from app.client.run import Folder, Outcome, Run
-from app.client.sending import Question, Sender, Stopped
+from app.client.sending import ScoreRequest, Sender, Stopped
 from app.client.table import Table, TableError
 from app.client.tally import Tally
 
@@ -64,7 +64,8 @@ def score(
 ) -> None:
     """Scores every radiograph in a folder. Research use only. Not a medical device.
 
-    Exit status: 0 when every file has a score, 1 when some have none, 2 when asking was no use, 130 when interrupted.
+    Exit status: 0 when every file has a score, 1 when some have none, 2 when the service could not be used, 130 when
+    interrupted.
     """
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     if folder.resolve() in {place.resolve() for place in (masks, overlays) if place}:
@@ -72,7 +73,7 @@ def score(
     parameters = {"overlay": "true" if overlays else "false"}
     if threshold is not None:
         parameters["threshold"] = str(threshold)
-    question = Question("segment" if masks else "score", parameters, patience)
+    request = ScoreRequest("segment" if masks else "score", parameters, patience)
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     with interruptible() as interruption:
         try:
@@ -80,7 +81,7 @@ def score(
             with Table(out) as table, httpx.Client(base_url=url, headers=headers, timeout=timeout) as client:
                 places = Folder(folder.resolve(), masks, overlays)
                 command = _Command(console, quiet, table, dataset or folder.resolve().name, places)
-                status = command.run(client, question, concurrency, interruption)
+                status = command.run(client, request, concurrency, interruption)
         except (Stopped, NotTheService, TableError, OSError) as error:
             console.print(f"stopped: {error}")
             status = USELESS
@@ -94,7 +95,7 @@ class _Command:
         self._console, self._quiet, self._table, self._dataset, self._folder = console, quiet, table, dataset, folder
         self._tally = Tally()
 
-    def run(self, client: httpx.Client, question: Question, concurrency: int, interruption: Interruption) -> int:
+    def run(self, client: httpx.Client, request: ScoreRequest, concurrency: int, interruption: Interruption) -> int:
         """Sends what has no row yet; the exit status."""
         left_out = [path.resolve() for path in (self._table.path, self._folder.masks, self._folder.overlays) if path]
         unread: list[OSError] = []
@@ -112,7 +113,7 @@ class _Command:
                 def tell(trouble: str) -> None:
                     progress.update(bar, note=f"trying again: {trouble}"[:NOTE_CHARACTERS])
 
-                run = Run(self._folder, rest, Sender(client, question, interruption.stop, tell), interruption.stop)
+                run = Run(self._folder, rest, Sender(client, request, interruption.stop, tell), interruption.stop)
                 for outcome in run.outcomes(concurrency):
                     self._keep(outcome)
                     progress.update(bar, advance=1, note="")

@@ -63,7 +63,8 @@ class Run:
         """Each file's, in the order in which they come to be known.
 
         Raises:
-            Stopped, NotTheService, OSError: asking further is of no use; after the outcomes of what was under way.
+            Stopped, NotTheService, OSError: no further file can be answered; raised after the outcomes of those under
+                way.
         """
         fault: BaseException | None = None
         under_way: set[Future[Outcome]] = set()

@@ -23,7 +23,7 @@ RETRIED: Final = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
-"""Of the moment, not of the file."""
+"""These say that the service is busy or unreachable now; the same file may be answered later."""
 USELESS: Final = frozenset(
     {
         HTTPStatus.UNAUTHORIZED,
@@ -34,7 +34,7 @@ USELESS: Final = frozenset(
         HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
     }
 )
-"""Of how we ask, so the same for every file."""
+"""These refuse the key, the address or the parameters, so every other file would be refused too."""
 INVALID_PARAMETER: Final = "invalid_parameter"
 FIRST_WAIT_SECONDS: Final = 1.0
 LONGEST_WAIT_SECONDS: Final = 30.0
@@ -43,7 +43,7 @@ READY_PATH: Final = "health/ready"
 
 
 class Stopped(Exception):
-    """Asking further is of no use, or not wanted any more."""
+    """No further file can be answered, or the user has interrupted."""
 
 
 class Unanswered(Exception):
@@ -51,7 +51,7 @@ class Unanswered(Exception):
 
 
 @dataclass(frozen=True)
-class Question:
+class ScoreRequest:
     """How each radiograph is asked about.
 
     Attributes:
@@ -69,21 +69,21 @@ class Sender:
     """Asks about one radiograph at a time; threads may share it."""
 
     def __init__(
-        self, client: httpx.Client, question: Question, stop: threading.Event, tell: Callable[[str], None]
+        self, client: httpx.Client, request: ScoreRequest, stop: threading.Event, tell: Callable[[str], None]
     ) -> None:
         """Args:
         client: with the service's address and the key.
         stop: ends every wait.
         tell: given a few words for people on each failure that is tried again.
         """
-        self._client, self._question, self._stop, self._tell = client, question, stop, tell
+        self._client, self._request, self._stop, self._tell = client, request, stop, tell
         self._random = random.SystemRandom()
 
     def ask(self, radiograph: bytes) -> httpx.Response:
         """The answer about this radiograph: an analysis, or a refusal that would be the same next time.
 
         Tries again after 429, 502, 503, 504 and lost connections, for as long as patience lasts: after ``Retry-After``
-        or, if longer, 1, 2, 4 … 30 s, and some chance.
+        or, if longer, 1, 2, 4 … 30 s, plus a random quarter at most.
 
         Raises:
             Unanswered: patience ended, and the service says that it is ready.
@@ -93,7 +93,7 @@ class Sender:
         while not self._stop.is_set():
             asked = 0.0
             try:
-                answer = self._client.post(self._question.path, params=self._question.parameters, content=radiograph)
+                answer = self._client.post(self._request.path, params=self._request.parameters, content=radiograph)
             except httpx.TransportError as error:
                 _refuse_untrusted(error)
                 trouble = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -102,7 +102,7 @@ class Sender:
                     _refuse_useless(answer)
                     return answer
                 trouble, asked = problem_code(answer), retry_after(answer.headers.get("retry-after", ""))
-            until = until or time.monotonic() + self._question.patience
+            until = until or time.monotonic() + self._request.patience
             wait = max(asked, min(FIRST_WAIT_SECONDS * 2**tries, LONGEST_WAIT_SECONDS))
             wait += self._random.uniform(0, wait / 4)
             tries += 1
@@ -120,7 +120,7 @@ class Sender:
             ready = False
         if ready:
             raise Unanswered(trouble)
-        raise Stopped(f"the service has not answered for {self._question.patience:g} s: {trouble}")
+        raise Stopped(f"the service has not answered for {self._request.patience:g} s: {trouble}")
 
 
 def retry_after(value: str) -> float:

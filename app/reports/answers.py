@@ -8,7 +8,7 @@ from app.reports import report, schema
 from app.reports.overlay import PictureFormat, draw_overlay, encode_picture
 from app.timing import Stopwatch
 from models.analysis import Analysis
-from models.severity import MAX_SCORE
+from models.anatomy.severity import MAX_SCORE
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,8 +14,8 @@ from app.reports.contours import contours
 from app.reports.overlay import MAX_SIDE, PictureFormat, draw_overlay, encode_mask, encode_picture, shrunk
 from app.version import BUILD, VERSION
 from models.analysis import Analysis
+from models.anatomy.severity import ZONES
 from models.runtime.stage import Stage
-from models.severity import ZONES
 from models.workflow import Workflow
 
 _ZONES: tuple[schema.ZoneName, ...] = (

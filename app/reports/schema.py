@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.runtime.precision import Precision
+from models.precision import Precision
 
 NOTICE: Final = "Research use only. Not a medical device."
 

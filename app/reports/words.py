@@ -1,8 +1,8 @@
 """What is found, in words."""
 
 from models.analysis import Analysis
+from models.anatomy.severity import MAX_SCORE
 from models.quality import MIRRORED, refusal_reasons
-from models.severity import MAX_SCORE
 
 
 def readable(code: str) -> str:

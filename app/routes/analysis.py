@@ -4,44 +4,18 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import Field
 from starlette.responses import Response
 
-from app.authentication import require_key
+from app.http.negotiation import choose_media_type
 from app.reports import schema
 from app.reports.answers import overlay_png, score_json, segment_json
 from app.reports.dicom import DICOM, check_reportable, segmentation_dicom
-from app.reports.overlay import PictureFormat
-from app.routes.answering import BINARY, BODY, PROBLEM_RESPONSES, AnalysisQuery, answer
-from app.routes.negotiation import choose_media_type
-from models.analysis import Question
+from app.routes.answering import answer
+from app.routes.authentication import require_key
+from app.routes.documented import BINARY, BODY, PROBLEM_RESPONSES
+from app.routes.query import ScoreQuery, SegmentQuery
 
 JSON, PNG = "application/json", "image/png"
-
-
-class ScoreQuery(AnalysisQuery):
-    """The query parameters that both routes take."""
-
-    overlay: bool = Field(True, description="draw the overlay")
-    overlay_format: PictureFormat = Field("jpeg", description="how it is encoded")
-    uncertainty: bool = Field(False, description="add an interval to each share and a range to the score")
-
-    @property
-    def question(self) -> Question:
-        """What the workflow is asked."""
-        return Question(self.threshold, self.polarity, self.uncertainty)
-
-    @property
-    def drawn(self) -> PictureFormat | None:
-        """How the overlay is encoded; None: no overlay."""
-        return self.overlay_format if self.overlay else None
-
-
-class SegmentQuery(ScoreQuery):
-    """And what only masks have."""
-
-    contours: bool = Field(False, description="add each mask's polygons")
-    radiograph: bool = Field(False, description="add the radiograph itself, gray, for a viewer to draw on")
 
 
 router = APIRouter(tags=["analysis"], dependencies=[Depends(require_key)])

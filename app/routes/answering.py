@@ -1,85 +1,33 @@
-"""What every route that analyses a radiograph shares: its parameters, its document, and the way to its answer."""
+"""From a request with a radiograph to its answer: admission, deadline, the client's presence, log and metrics."""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from math import isnan
-from typing import Any, Final, TypeAlias
+from typing import TypeAlias
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from app import errors
 from app.admission import RETRY_AFTER, PermittedResponse
 from app.batching import DeviceLost, QueuesClosed
-from app.disconnect import while_connected
-from app.intake import Radiograph, Upload, decode, read_upload
+from app.http.disconnect import while_connected
+from app.http.request_id import request_id
+from app.intake import Radiograph, read_upload
+from app.pipeline import Check
 from app.reports.answers import Finding
 from app.reports.overlay import PictureFormat
 from app.reports.report import report_models
-from app.request_id import request_id
+from app.routes.query import AnalysisQuery
 from app.service import Service
 from app.timing import Stopwatch
-from models.analysis import Analysis, Polarity, Question
-from models.pixels import Pixels
-
-BINARY: Final = {"type": "string", "format": "binary"}
-BODY: Final = {
-    "required": True,
-    "description": "One radiograph (PNG, JPEG, TIFF, BMP or DICOM), as the part `file` of a form or as the raw body.",
-    "content": {
-        "multipart/form-data": {"schema": {"type": "object", "required": ["file"], "properties": {"file": BINARY}}},
-        **{
-            media_type: {"schema": BINARY}
-            for media_type in ("image/png", "image/jpeg", "image/tiff", "image/bmp", "application/dicom")
-        },
-        "application/octet-stream": {"schema": BINARY},
-    },
-}
-_PROBLEMS: Final = (
-    errors.NoFile,
-    errors.Unauthorised,
-    errors.NotAcceptable,
-    errors.UploadTooLarge,
-    errors.UnsupportedFormat,
-    errors.UnreadableImage,
-    errors.Overloaded,
-    errors.DeadlineExceeded,
-)
-PROBLEM_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    problem.status: {
-        "description": problem.title,
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemReport"}}},
-    }
-    for problem in _PROBLEMS
-}
+from models.analysis import Analysis
 
 Render: TypeAlias = Callable[[Finding], bytes]
 """An analysed radiograph to the answer's body; runs in the host pool."""
-Check: TypeAlias = Callable[[Radiograph], None]
-"""Raises a problem for a radiograph that could not be answered, before it is analysed; runs in the host pool."""
-
-
-class AnalysisQuery(BaseModel):
-    """The query parameters of every analysis; any other is refused."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    threshold: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        allow_inf_nan=False,
-        description="a zone counts when its diseased share is over it; empty: the card's",
-    )
-    polarity: Polarity = Field("as_is", description="auto: a radiograph that is found inverted is inverted back")
-
-    @property
-    def question(self) -> Question:
-        """What the workflow is asked."""
-        return Question(self.threshold, self.polarity)
 
 
 async def answer(
@@ -103,9 +51,15 @@ async def answer(
             async with asyncio.timeout(service.settings.request_timeout_s) as deadline:
                 with clock.measure("receive"):
                     upload = await read_upload(request, service.limits.max_upload_bytes)
-                finding, body = await while_connected(
-                    request, _analyse_and_render(request, query, clock, upload, overlay, check, render)
+                service.metrics.upload_bytes.observe(len(upload))
+                work = service.pipeline.run(
+                    upload,
+                    query.question,
+                    partial(_noted, request, check),
+                    partial(_finished, request, clock, overlay, render),
+                    clock,
                 )
+                finding, body = await while_connected(request, work)
         except TimeoutError:
             if not deadline.expired():
                 raise
@@ -122,34 +76,23 @@ async def answer(
         return PermittedResponse(body, media_type, held.pop_all())
 
 
-async def _analyse_and_render(
+def _noted(request: Request, check: Check, radiograph: Radiograph) -> None:
+    """Names the upload's content in the log, whatever becomes of it, and checks it."""
+    request.state.log["sha256"] = radiograph.sha256
+    check(radiograph)
+
+
+def _finished(
     request: Request,
-    query: AnalysisQuery,
     clock: Stopwatch,
-    upload: Upload,
     overlay: PictureFormat | None,
-    check: Check,
     render: Render,
+    radiograph: Radiograph,
+    analysis: Analysis,
 ) -> tuple[Finding, bytes]:
-    service: Service = request.app.state.service
-    service.metrics.upload_bytes.observe(len(upload))
-    workflow, state = service.workflow, request.state
-    radiograph: Radiograph
-
-    def read() -> tuple[Pixels, tuple[str, ...]]:
-        nonlocal radiograph
-        with clock.measure("decode"):
-            radiograph = decode(upload, service.limits, service.settings.body_parts)
-        state.log["sha256"] = radiograph.sha256
-        check(radiograph)
-        return radiograph.pixels, radiograph.flags
-
-    def finish(analysis: Analysis) -> tuple[Finding, bytes]:
-        models = report_models(workflow)
-        finding = Finding(request_id(request.scope), radiograph, analysis, models, overlay, clock)
-        return finding, render(finding)
-
-    return await service.batcher.analyse(read, finish, query.question, clock)
+    models = report_models(request.app.state.service.workflow)
+    finding = Finding(request_id(request.scope), radiograph, analysis, models, overlay, clock)
+    return finding, render(finding)
 
 
 def _record(service: Service, request: Request, finding: Finding) -> None:

@@ -7,9 +7,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from app.authentication import require_operations_key
 from app.errors import Internal, NotReady, Problem, Unauthorised
 from app.reports.schema import NOTICE, ProblemReport
+from app.routes.authentication import require_operations_key
 from app.service import Service
 from app.version import BUILD, VERSION
 from models.runtime.stage import Stage

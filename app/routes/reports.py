@@ -6,10 +6,12 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from app.authentication import require_key
+from app.http.negotiation import choose_media_type
 from app.reports.dicom import DICOM, capture_dicom, check_reportable, report_dicom
-from app.routes.answering import BINARY, BODY, PROBLEM_RESPONSES, AnalysisQuery, answer
-from app.routes.negotiation import choose_media_type
+from app.routes.answering import answer
+from app.routes.authentication import require_key
+from app.routes.documented import BINARY, BODY, PROBLEM_RESPONSES
+from app.routes.query import AnalysisQuery
 
 router = APIRouter(prefix="/reports", tags=["analysis"], dependencies=[Depends(require_key)])
 

@@ -100,7 +100,7 @@ function facts({ diseased_share, threshold, margin, disease_probability, uncerta
     ["Score, range", range(uncertainty)],
     ["Diseased share of both lungs", diseased_share === null ? "unknown" : percent(diseased_share)],
     ["A zone is affected over", percent(threshold)],
-    ["Nearest zone to that", margin === null ? null : `${(margin * 100).toFixed(1)} points away`],
+    ["Closest share to the threshold", margin === null ? null : `${(margin * 100).toFixed(1)} points away`],
     ["Probability of disease", disease_probability === null ? null : percent(disease_probability)],
   ];
 }

@@ -11,17 +11,18 @@ callback on the way of an instance, it reads Orthanc's change log in a thread of
 import os
 
 import orthanc
-from archive import Archive
-from delivery import Delivery
-from service import Service
-from settings import Settings
-from worker import Worker
+
+from cxr_edge.archive import Archive
+from cxr_edge.delivery import Delivery
+from cxr_edge.service import ScoringService
+from cxr_edge.settings import Settings
+from cxr_edge.worker import Worker
 
 _SETTINGS = Settings.read(os.environ)
 _ARCHIVE = Archive()
 _WORKER = Worker(
     _SETTINGS,
-    Service(_SETTINGS.url, _SETTINGS.key, _SETTINGS.ca, _SETTINGS.timeout_s),
+    ScoringService(_SETTINGS.url, _SETTINGS.key, _SETTINGS.ca, _SETTINGS.timeout_s),
     _ARCHIVE,
     Delivery(_ARCHIVE, _SETTINGS.forward, _SETTINGS.longest_wait_s),
 )

@@ -6,11 +6,11 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Final
 
+from models.anatomy.severity import ZONES
 from models.evaluation.agreement import mean_estimate
 from models.evaluation.results import Result
 from models.evaluation.tables import markdown
 from models.pack import PackError
-from models.severity import ZONES
 
 COLUMNS: Final = (
     "radiograph",

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -11,29 +10,27 @@ from typing import TypeAlias, get_args
 
 from matplotlib.figure import Figure
 
-from models.architectures import UnknownNetworkError, canonical_architecture
-from models.cards import Role
-from models.drift import LEAST_COUNT
 from models.evaluation import acceptance, bars, cases, complexity, page, plots, publication, sheets, streams
 from models.evaluation.agreement import RESAMPLES
 from models.evaluation.outputs import SUBSETS, OutputsError, read_outputs
-from models.evaluation.service import Service, ServiceError
 from models.evaluation.subjects import Subject
-from models.files import CheckpointError
-from models.networks import ARCHITECTURES
 from models.pack import HELD_OUT, Pack, PackError
+from models.precision import Precision
+from models.quality.drift import LEAST_COUNT
 from models.runtime.device import resolve_device
 from models.runtime.errors import DeviceError
-from models.runtime.precision import Precision
 from models.runtime.processors import limit_threads
 from models.runtime.stage import Stage
 from models.weights import default_weights
+from models.weights.architectures import UnknownNetworkError, canonical_architecture
+from models.weights.cards import Role
+from models.weights.files import CheckpointError
+from models.weights.networks import ARCHITECTURES
 from models.workflow import Workflow
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
-_ERRORS = (CheckpointError, DeviceError, OutputsError, PackError, ServiceError, UnknownNetworkError)
-KEY_VARIABLE = "CXR_API_KEY"
+_ERRORS = (CheckpointError, DeviceError, OutputsError, PackError, UnknownNetworkError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +78,7 @@ def _networks(options: argparse.Namespace) -> int:
 def _weights(options: argparse.Namespace) -> int:
     limit_threads()
     workflow = _workflow(options, options.threshold)
-    status = _accept(options, Subject.of_workflow(workflow))
+    status = accept(options, Subject.of_workflow(workflow))
     card = workflow.disease.card
     if card is not None and (lines := bars.cross_validated(card.metrics)):
         sys.stdout.write(f"\nOf the card's own cross-validation, not of these radiographs:\n\n{bars.table(lines)}\n")
@@ -120,11 +117,6 @@ def _sheets(options: argparse.Namespace) -> int:
     return sheets.run(options, _workflow)
 
 
-def _service(options: argparse.Namespace) -> int:
-    service = Service(options.url, os.environ.get(KEY_VARIABLE, ""), options.threshold)
-    return _accept(options, Subject(service.describe(), service.analyse, options.parallel))
-
-
 def _workflow(options: argparse.Namespace, threshold: float | None = None) -> Workflow:
     device = resolve_device(options.device)
 
@@ -134,7 +126,12 @@ def _workflow(options: argparse.Namespace, threshold: float | None = None) -> Wo
     return Workflow(stage("lungs", options.lungs), stage("disease", options.disease), threshold=threshold)
 
 
-def _accept(options: argparse.Namespace, subject: Subject) -> int:
+def accept(options: argparse.Namespace, subject: Subject) -> int:
+    """Judges a subject, writes the report and the table of cases, and returns the exit status.
+
+    Args:
+        options: of ``add_acceptance``.
+    """
     radiographs = Pack(*options.data).split(options.split)
     folders = ", ".join(map(str, options.data))
     if not radiographs:
@@ -175,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
 
     weights = _command(commands, "weights", "a pair of weights over a radiograph pack, as an HTML report", _weights)
     _add_weights(weights)
-    _add_acceptance(weights)
+    add_acceptance(weights)
 
     drift = _command(commands, "drift", "whether the alert tells streams from the reference", _drift)
     drift.add_argument("--data", type=Path, nargs="+", required=True, help="folders of the radiograph packs")
@@ -190,11 +187,6 @@ def _parser() -> argparse.ArgumentParser:
     _add_weights(looked_at)
     sheets.add_arguments(looked_at)
 
-    service = _command(commands, "service", "a running service over a radiograph pack, as an HTML report", _service)
-    service.add_argument("--url", required=True, help=f"such as http://127.0.0.1:8000; {KEY_VARIABLE} holds a key")
-    service.add_argument("--parallel", type=int, default=4, help="radiographs sent at a time")
-    _add_acceptance(service)
-
     compare = _command(commands, "compare", "two acceptances of the same radiographs, paired", _compare)
     compare.add_argument("first", type=Path, help="table of cases that weights or service wrote beside its report")
     compare.add_argument("second", type=Path, help="the other one")
@@ -202,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _Help(argparse.HelpFormatter):
+class Help(argparse.HelpFormatter):
     """Says the defaults that say something."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
@@ -216,7 +208,7 @@ class _Help(argparse.HelpFormatter):
 def _command(
     commands: Commands, name: str, text: str, run: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=text, formatter_class=_Help)
+    command = commands.add_parser(name, help=text, description=text, formatter_class=Help)
     command.set_defaults(run=run)
     return command
 
@@ -228,7 +220,8 @@ def _add_weights(command: argparse.ArgumentParser) -> None:
     command.add_argument("--precision", choices=("auto", *get_args(Precision)), default="auto")
 
 
-def _add_acceptance(command: argparse.ArgumentParser) -> None:
+def add_acceptance(command: argparse.ArgumentParser) -> None:
+    """Adds what ``accept`` takes to a command line."""
     command.add_argument("--data", type=Path, nargs="+", required=True, help="folders of the radiograph packs")
     command.add_argument(
         "--split", default=HELD_OUT, help="of the table; held-out: all but train; all: every radiograph"

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from models.architectures import display_name
-from models.cards import Role
 from models.evaluation.configurations import CONFIGURATIONS, FIGURE_2, STAGE_I, Configuration, Cost
 from models.evaluation.costs import demand, latencies_ms, untrained_network
 from models.evaluation.tables import markdown
-from models.networks import build_network
-from models.published import preprocessing
 from models.runtime.device import resolve_precision
 from models.runtime.stage import Stage
+from models.weights.architectures import display_name
+from models.weights.cards import Role
+from models.weights.networks import build_network
+from models.weights.published import preprocessing
 
 _GRAY_BYTES: dict[Role, int] = {"lungs": 1, "disease": 4}
 

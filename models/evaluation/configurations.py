@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from models.cards import Role
+from models.weights.cards import Role
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Configuration:
     """One network of the paper.
 
     Attributes:
-        architecture: a key of ``models.networks.ARCHITECTURES``.
+        architecture: a key of ``models.weights.networks.ARCHITECTURES``.
         encoder: as the checkpoint's directory names it.
         input_size: side of its input, pixels.
     """

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.networks import build_network
 from models.runtime.stage import Stage
+from models.weights.networks import build_network
 
 _SEED = 0
 _CALIBRATION_RUNS = 3

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architectures import UnknownNetworkError, canonical_architecture, display_name
-from models.published import THRESHOLDS, parse_directory
+from models.weights.architectures import UnknownNetworkError, canonical_architecture, display_name
+from models.weights.published import THRESHOLDS, parse_directory
 
 SUBSETS = ("train", "val", "test")
 OTHERS = {"bsnet": "BS-Net", "covidnet": "COVID-Net-S"}

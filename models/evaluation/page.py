@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import isfinite
 
+from models.anatomy.severity import ZONES
 from models.evaluation import plots
 from models.evaluation.acceptance import NO_SCORES, Acceptance, Overlap, score_counts
 from models.evaluation.agreement import Agreement
@@ -12,7 +13,6 @@ from models.evaluation.ranges import Ranges
 from models.evaluation.results import Result
 from models.evaluation.subjects import Subject
 from models.evaluation.zones import AFFECTED_FROM, Bin, BrixiaAgreement
-from models.severity import ZONES
 
 TITLE = "Acceptance of the severity score"
 _AGREEMENT = ("n", "MAE", "RMSE", "R²", "κ, quadratic", "bias", "limits of agreement")

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from models.architectures import display_name
 from models.evaluation.agreement import Agreement
 from models.evaluation.configurations import FIGURE_2, Cost
 from models.evaluation.outputs import Network
 from models.evaluation.sweep import THRESHOLDS, Sweep
+from models.weights.architectures import display_name
 
 Lines: TypeAlias = Sequence[tuple[str, float]]
 

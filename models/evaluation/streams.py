@@ -1,4 +1,4 @@
-"""Whether a site's stream of radiographs is told from the reference in the model cards: the alert's rule on a pack."""
+"""Whether the drift alert rings for a stream of radiographs: its rule, tried on a pack."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from models.drift import DISTANCE_LIMIT, Measures, Reference, distance, reference
 from models.evaluation.tables import markdown
 from models.pack import Case
 from models.pixels import Pixels
+from models.quality.drift import DISTANCE_LIMIT, Measures, Reference, distance, reference
 from models.workflow import Workflow
 
 _FLAT = 0.25

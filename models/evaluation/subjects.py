@@ -1,4 +1,4 @@
-"""What an acceptance judges: a pair of weights, or a running service."""
+"""What an acceptance judges: a pair of weights, or whatever else answers to a case."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

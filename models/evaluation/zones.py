@@ -11,11 +11,11 @@ import numpy as np
 from scipy.stats import ConstantInputWarning, spearmanr
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
+from models.anatomy.lungs import MaskView, lungs_box, separate_lungs
+from models.anatomy.severity import ZONES, zone_shares
 from models.evaluation.agreement import Estimate, Numbers, interval
 from models.evaluation.results import Result
-from models.lungs import MaskView, lungs_box, separate_lungs
 from models.pack import Case
-from models.severity import ZONES, zone_shares
 from models.workflow import GRID
 
 AFFECTED_FROM: Final = 1.0

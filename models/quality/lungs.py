@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.lungs import LungPair
+from models.anatomy.lungs import LungPair
 from models.pixels import Mask, Pixels
 from models.quality.codes import (
     BORDERLINE,

@@ -8,10 +8,10 @@ from typing import Final
 
 import openvino as ov
 
-from models.cards import ModelCard
-from models.files import CheckpointError, read_file, write_file
+from models.precision import Form, Precision, form_of
 from models.runtime.openvino import read_model
-from models.runtime.precision import Form, Precision, form_of
+from models.weights.cards import ModelCard
+from models.weights.files import CheckpointError, read_file, write_file
 
 _MADE_FOR: Final = ("cxr", "weights")
 """Where a file says which weights it was made from."""

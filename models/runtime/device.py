@@ -5,11 +5,11 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import cast, get_args
 
-from models.cards import Role
+from models.precision import FASTEST_FIRST, Precision
 from models.runtime import gpus
 from models.runtime.errors import DeviceError
 from models.runtime.openvino import supported_precisions
-from models.runtime.precision import FASTEST_FIRST, Precision
+from models.weights.cards import Role
 
 logger = logging.getLogger("cxr.device")
 

@@ -1,4 +1,4 @@
-"""Half precision in PyTorch where a network bears it: the parts that do not stay in float32."""
+"""Half precision in PyTorch, for the parts of a network whose answers it does not change."""
 
 from itertools import takewhile
 from typing import Final
@@ -7,7 +7,7 @@ import torch
 from segmentation_models_pytorch.decoders.manet.decoder import PABBlock
 from torch import Tensor, nn
 
-from models.runtime.precision import Precision
+from models.precision import Precision
 
 DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -10,8 +10,8 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from models.precision import Precision
 from models.runtime.engine import Maps, StageInput
-from models.runtime.precision import Precision
 from models.runtime.processors import available_cpus
 
 _HINTS: Final = {"float32": "f32", "bfloat16": "bf16", "float16": "f16", "int8": "f32"}

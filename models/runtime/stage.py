@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 import openvino as ov
 
-from models.cards import ModelCard, Role, card_beside
 from models.pixels import Pixels
+from models.precision import Precision
 from models.runtime import converted
 from models.runtime.device import is_cpu, resolve_precision
 from models.runtime.engine import Engine, Maps, Pending, StageInput
 from models.runtime.errors import ConversionError, DeviceError, NotFiniteError
 from models.runtime.openvino import OpenVinoEngine
-from models.runtime.precision import Precision
+from models.weights.cards import ModelCard, Role, card_beside
 
 if TYPE_CHECKING:
     from torch import nn
@@ -186,7 +186,7 @@ def _from_checkpoint(path: Path, role: Role, precision: Precision) -> tuple["nn.
     if precision == "int8":
         raise DeviceError(f"precision 'int8': expected weights that were quantized, found none beside {path}")
     try:
-        from models.checkpoints import load_checkpoint
+        from models.weights.checkpoints import load_checkpoint
     except ImportError as error:
         raise DeviceError(
             f"{path}: expected a converted network beside it (python -m models.weights convert), or PyTorch to convert "

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from models.precision import Precision
 from models.runtime.engine import Maps, StageInput
 from models.runtime.errors import DeviceError
 from models.runtime.graphs import CudaRecorder, GraphedForward, buckets
 from models.runtime.lowering import DTYPES, lower_precision
-from models.runtime.precision import Precision
 from models.runtime.processors import available_cpus
 from models.runtime.torch_errors import own_errors
 from models.runtime.transfer import CudaTransfer, HostTransfer, Transfer, Trip

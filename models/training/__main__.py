@@ -5,11 +5,11 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from models.architectures import UnknownNetworkError
-from models.files import CheckpointError
 from models.pack import PackError
 from models.training.commands import distilling, embedded, judging, recreating
 from models.training.encoders import StartError
+from models.weights.architectures import UnknownNetworkError
+from models.weights.files import CheckpointError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from models.lungs import Box, clean_lungs, lungs_box, min_component_area
+from models.anatomy.lungs import Box, clean_lungs, lungs_box, min_component_area
 from models.pixels import Mask, Pixels
 from models.runtime.stage import Stage
 

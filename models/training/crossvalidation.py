@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.anatomy.severity import diseased_share, severity_score, zone_shares
 from models.evaluation import area_under_curve, bars, dice
 from models.evaluation.groups import (
     BEDSIDE,
@@ -34,7 +35,6 @@ from models.evaluation.groups import (
 from models.pack import Case, patient_folds
 from models.pixels import ProbabilityMap
 from models.runtime.stage import Stage
-from models.severity import diseased_share, severity_score, zone_shares
 from models.workflow import GRID, Workflow
 
 logger = logging.getLogger(__name__)

@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 import torch
 
-from models.cropping import own_crop
+from models.anatomy.cropping import own_crop
 from models.pack import Case
 from models.pixels import Mask
 from models.runtime.stage import Stage
 from models.training.augmentation import Augmentation, warp
 from models.training.crops import box_of
 from models.training.fitting import Batch, normalised
-from models.training.radiographs import Radiograph, sort_by_kind
+from models.training.radiographs import Example, sort_by_kind
 
 
 class DiseaseBatches:
@@ -53,7 +53,7 @@ class DiseaseBatches:
         self.augmentation = augmentation or Augmentation()
 
     @cached_property
-    def kinds(self) -> dict[str, list[Radiograph]]:
+    def kinds(self) -> dict[str, list[Example]]:
         """The radiographs by their kind; made when first asked for: a run that is over needs none."""
         return sort_by_kind(self.cases, self.lungs, self.side)
 
@@ -67,7 +67,7 @@ class DiseaseBatches:
             ]
             yield _collate([self._augmented(rng, radiograph) for radiograph in chosen], self.mean, self.std)
 
-    def _augmented(self, rng: np.random.Generator, radiograph: Radiograph) -> dict[str, np.ndarray]:
+    def _augmented(self, rng: np.random.Generator, radiograph: Example) -> dict[str, np.ndarray]:
         pose = self.augmentation.pose(rng, radiograph.picture.shape[0])
         lungs = _resized_outline(rng, warp(radiograph.lungs, pose) > 127, self.outline_step)
         box = box_of(lungs)

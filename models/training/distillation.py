@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.cards import Role
 from models.pack import PackError, picture_files, read_gray
 from models.pixels import Pixels, ProbabilityMap
 from models.runtime.stage import Stage
@@ -19,6 +18,7 @@ from models.training.crops import box_of, find_lungs, shrink
 from models.training.fitting import Batch, Schedule, dice_loss, normalised
 from models.training.recipes import ARCHITECTURES, BATCH_SIZE, ENCODER, GRAY
 from models.training.runs import Run, begin, finish
+from models.weights.cards import Role
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Final
 import torch
 from torch import nn
 
-from models.files import read_file
-from models.statedicts import State, parse_safetensors, parse_torch
+from models.weights.files import read_file
+from models.weights.statedicts import State, parse_safetensors, parse_torch
 
 
 class StartError(ValueError):

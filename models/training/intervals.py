@@ -6,10 +6,10 @@ from itertools import product
 
 import numpy as np
 
+from models.anatomy.uncertainty import SpreadRule
 from models.evaluation.groups import CHILDREN, GROUPS, HEALTHY_ADULTS
 from models.evaluation.ranges import Ranged, Ranges
 from models.training.crossvalidation import Choice, HeldOut
-from models.uncertainty import SpreadRule
 
 COVERAGE = 0.9
 _STEPS = tuple(step / 4 for step in range(1, 13))

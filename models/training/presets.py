@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from models.architectures import canonical_architecture
-from models.cards import Role
 from models.evaluation.configurations import CONFIGURATIONS, Configuration
 from models.training.losses import LabelLoss, MapLoss
 from models.training.optimisers import OptimiserName
+from models.weights.architectures import canonical_architecture
+from models.weights.cards import Role
 
 EPOCHS: Final = 30
 PATIENCE: Final = 10

@@ -10,11 +10,11 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino._offline_transformations import apply_moc_transformations
 
-from models.cards import Role
 from models.pack import Case
 from models.runtime.openvino import normalised
 from models.runtime.stage import Stage
 from models.training.radiographs import KINDS, kind_of
+from models.weights.cards import Role
 from models.workflow import Workflow
 
 A_KIND: Final = 40

@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.lungs import Box, MaskView, separate_lungs
+from models.anatomy.lungs import Box, MaskView, separate_lungs
+from models.anatomy.placement import Placement
 from models.pack import Case
 from models.pixels import Pixels
-from models.placement import Placement
 from models.runtime.stage import Stage
 from models.training.crops import find_lungs, shrink
 
@@ -28,7 +28,7 @@ _AFFECTED_SHARE: Final = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class Radiograph:
+class Example:
     """A radiograph as a square, with what is known of its disease.
 
     Attributes:
@@ -58,12 +58,12 @@ class Radiograph:
     is_without_opacity: bool
 
 
-def sort_by_kind(cases: Sequence[Case], lungs: Stage, side: int) -> dict[str, list[Radiograph]]:
+def sort_by_kind(cases: Sequence[Case], lungs: Stage, side: int) -> dict[str, list[Example]]:
     """The cases' radiographs at ``side`` x ``side`` by their kind, without those whose two lungs stage I does not find.
 
     A kind of which there is none is left out.
     """
-    kinds: dict[str, list[Radiograph]] = {kind: [] for kind in KINDS}
+    kinds: dict[str, list[Example]] = {kind: [] for kind in KINDS}
     for case in cases:
         kind = kind_of(case)
         radiograph = _prepare(case, lungs, side) if kind else None
@@ -87,7 +87,7 @@ def kind_of(case: Case) -> str | None:
     return "unscored" if case.label == "COVID-19" else None
 
 
-def _prepare(case: Case, lungs: Stage, side: int) -> Radiograph | None:
+def _prepare(case: Case, lungs: Stage, side: int) -> Example | None:
     size = lungs.input_size
     mask = find_lungs(shrink(case.pixels, size), lungs)
     view = MaskView(Box(0, 0, size, size), size)
@@ -95,7 +95,7 @@ def _prepare(case: Case, lungs: Stage, side: int) -> Radiograph | None:
     if pair.left is None or pair.right is None:
         return None
     label, weight = _label(case)
-    return Radiograph(
+    return Example(
         picture=shrink(case.pixels, side),
         lungs=shrink(mask.astype(np.uint8) * 255, side),
         zones=Placement(side, side, view, grid=size).zones(pair),

@@ -9,8 +9,6 @@ from typing import Any, Final, cast
 import torch
 from torch import nn
 
-from models.cards import CropPixels, Role
-from models.checkpoints import load_checkpoint, save_checkpoint
 from models.pack import Case
 from models.runtime.stage import Stage
 from models.training.crossvalidation import Choice
@@ -21,6 +19,8 @@ from models.training.fitting import Schedule
 from models.training.intervals import SpreadChoice
 from models.training.lungs import LungBatches, lung_loss
 from models.training.runs import Begun, Run, Triple, begin, finish
+from models.weights.cards import CropPixels, Role
+from models.weights.checkpoints import load_checkpoint, save_checkpoint
 
 ENCODER: Final = "tu-tf_efficientnet_lite0"
 GRAY: Final[Triple] = (0.5, 0.5, 0.5)

@@ -6,15 +6,15 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
-from models.cards import Role
 from models.pack import Case, PackError
-from models.published import THRESHOLDS, preprocessing
 from models.runtime.stage import Stage
 from models.training.fitting import Schedule
 from models.training.losses import build_loss
 from models.training.presets import LEAST_GAIN, PATIENCE, Preset
 from models.training.published import PublishedBatches, Sample, disease_samples, f1_judge, lung_samples
 from models.training.runs import Run, begin, finish
+from models.weights.cards import Role
+from models.weights.published import THRESHOLDS, preprocessing
 
 Report: TypeAlias = Callable[[float, int], None]
 """Told of the F1 score on the validation radiographs and the epoch's number, from 0; may raise to end the run."""

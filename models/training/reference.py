@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from models.cards import read_card, write_card
-from models.drift import DISEASE_MEASURES, LUNG_MEASURES, reference
 from models.pack import Case
+from models.quality.drift import DISEASE_MEASURES, LUNG_MEASURES, reference
+from models.weights.cards import read_card, write_card
 from models.workflow import Workflow
 
 

@@ -8,11 +8,11 @@ from typing import Any, TypeAlias, cast
 import torch
 from torch import nn
 
-from models.cards import ModelCard, Role
-from models.checkpoints import load_checkpoint, save_checkpoint
-from models.networks import build_network
 from models.training.encoders import start_from_file, start_from_imagenet
 from models.training.fitting import Batches, Judge, Loss, Schedule, fit
+from models.weights.cards import ModelCard, Role
+from models.weights.checkpoints import load_checkpoint, save_checkpoint
+from models.weights.networks import build_network
 
 Triple: TypeAlias = tuple[float, float, float]
 

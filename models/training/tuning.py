@@ -8,10 +8,7 @@ from typing import Final, get_args
 import optuna
 import torch
 
-from models.architectures import UnknownNetworkError
-from models.cards import Role
 from models.evaluation.configurations import Configuration
-from models.networks import ARCHITECTURES
 from models.training.encoders import StartError
 from models.training.losses import LabelLoss, MapLoss
 from models.training.optimisers import OptimiserName
@@ -19,6 +16,9 @@ from models.training.presets import Preset
 from models.training.published import Sample
 from models.training.recreation import recreate
 from models.training.runs import Run
+from models.weights.architectures import UnknownNetworkError
+from models.weights.cards import Role
+from models.weights.networks import ARCHITECTURES
 
 SIZES: Final = tuple(range(384, 641, 32))
 RATES: Final = (1e-2, 5e-3, 1e-3, 5e-4, 1e-4)

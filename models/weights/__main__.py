@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from models.cards import Role, write_card
-from models.checkpoints import load_checkpoint
-from models.files import CheckpointError
 from models.runtime import converted
 from models.runtime.conversion import convert
 from models.runtime.errors import ConversionError
+from models.weights.cards import Role, write_card
+from models.weights.checkpoints import load_checkpoint
+from models.weights.files import CheckpointError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

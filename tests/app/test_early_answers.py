@@ -13,10 +13,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from app.http.linger import LINGER_BYTES_A_SECOND, LINGER_ROUNDS, Linger
+from app.http.protocol import NOT_HTTP_BYTES, BoundedProtocol
 from app.keys import hash_key
-from app.linger import LINGER_BYTES_A_SECOND, LINGER_ROUNDS, Linger
 from app.main import create_app
-from app.protocol import NOT_HTTP_BYTES, BoundedProtocol
 from app.settings import Settings
 from tests.models.test_workflow import lung_mask
 from tests.support.serving import Address, serving

@@ -19,7 +19,7 @@ from tests.app.server import Server, running
 HASTY = """
 import sys
 from app.__main__ import serve
-from app.protocol import BoundedProtocol
+from app.http.protocol import BoundedProtocol
 from app.settings import Settings
 from tests.models.test_workflow import lung_mask
 from tests.support.stubs import FixedMap, stub_workflow

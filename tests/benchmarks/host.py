@@ -10,7 +10,7 @@ from app.intake import Limits, decode
 from app.reports.overlay import draw_overlay, encode_mask, encode_picture
 from app.reports.report import report_models, report_zones
 from models.analysis import Analysis
-from models.placement import PlacedMasks
+from models.anatomy.placement import PlacedMasks
 from models.runtime.processors import limit_threads
 from models.runtime.stage import Stage
 from models.weights import default_weights

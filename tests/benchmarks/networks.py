@@ -18,11 +18,11 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from models.cards import Role
+from models.precision import Precision
 from models.runtime.openvino import supported_precisions
-from models.runtime.precision import Precision
 from models.runtime.processors import available_cpus, limit_threads
 from models.runtime.stage import Stage
+from models.weights.cards import Role
 from models.workflow import Workflow
 from tests.benchmarks.peers.workflows import KINDS, build_workflow, in_pytorch
 

@@ -1,7 +1,7 @@
 """``python -m tests.benchmarks.operations``: what a radiograph asks of a device: arithmetic, and memory that moves."""
 
 from models.evaluation.costs import demand
-from models.networks import build_network
+from models.weights.networks import build_network
 from tests.benchmarks.peers.workflows import Kind, card_of
 
 KINDS: tuple[Kind, ...] = ("embedded", "published")

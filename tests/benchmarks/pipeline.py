@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.cards import ModelCard, Role
-from models.checkpoints import load_checkpoint
 from models.runtime.device import resolve_device
 from models.runtime.stage import Stage
 from models.weights import default_weights
+from models.weights.cards import ModelCard, Role
+from models.weights.checkpoints import load_checkpoint
 from models.workflow import Workflow
 from tests.benchmarks import uploads
 from tests.benchmarks.peers.workflows import KINDS, Kind, build_outline, untrained

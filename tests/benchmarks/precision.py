@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from models.analysis import Analysis
-from models.cards import Role
-from models.checkpoints import load_checkpoint
 from models.pack import Pack
+from models.precision import Precision
 from models.runtime.device import resolve_device
-from models.runtime.precision import Precision
 from models.runtime.processors import limit_threads
 from models.runtime.stage import Stage
 from models.weights import default_weights
+from models.weights.cards import Role
+from models.weights.checkpoints import load_checkpoint
 from models.workflow import Workflow
 from tests.support.stubs import TorchStage
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from app import __main__ as main_module
 from app.__main__ import serve
-from app.protocol import BoundedProtocol
+from app.http.protocol import BoundedProtocol
 from app.settings import Settings
 from tests.benchmarks.peers.workflows import KINDS, build_workflow
 

@@ -1,5 +1,6 @@
 """Which images the edge sends: those that the service takes for radiographs of a chest."""
 
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -10,9 +11,8 @@ import pytest
 from app.intake.dicom import body_parts
 from app.settings import Settings
 from tests.app.server import ROOT
-from tests.support.scripts import load_script
 
-EDGE = ROOT / "docker" / "orthanc"
+EDGE = ROOT / "docker" / "orthanc" / "cxr_edge"
 CR = "1.2.840.10008.5.1.4.1.1.1"
 
 
@@ -32,11 +32,8 @@ class Archive:
 @pytest.fixture
 def edge(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The edge's selection, outside of Orthanc."""
-    monkeypatch.syspath_prepend(str(EDGE))
     monkeypatch.setitem(sys.modules, "orthanc", ModuleType("orthanc"))
-    for name in ("archive", "body_parts", "service", "settings"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    return load_script(EDGE / "selection.py", "edge_selection")
+    return importlib.import_module("cxr_edge.selection")
 
 
 def is_sent(edge: ModuleType, part: str, **environment: str) -> bool:

@@ -6,17 +6,9 @@ import threading
 import httpx
 import pytest
 
-from tests.app.server import ROOT, Server
+from cxr_edge.service import PATHS, RESULTS, Away, Refused, ScoringService, Unanswered
+from tests.app.server import Server
 from tests.docker.orthanc_answers import PROBLEM, listening, says
-from tests.support.scripts import load_script
-
-edge_service = load_script(ROOT / "docker" / "orthanc" / "service.py", "edge_service")
-Service, Away, Refused, Unanswered = (
-    edge_service.Service,
-    edge_service.Away,
-    edge_service.Refused,
-    edge_service.Unanswered,
-)
 
 
 @pytest.mark.parametrize(
@@ -38,12 +30,12 @@ Service, Away, Refused, Unanswered = (
 )
 def test_each_answer_is_told_apart(status: str, media_type: str, body: str, expected: type[Exception]) -> None:
     with listening(says(status, media_type, body)) as url, pytest.raises(expected):
-        Service(url).ask("seg", b"radiograph")
+        ScoringService(url).ask("seg", b"radiograph")
 
 
 def test_retry_after_is_heard() -> None:
     with listening(says("503 Unavailable", PROBLEM, "{}", "Retry-After: 7")) as url, pytest.raises(Away) as told:
-        Service(url).ask("seg", b"radiograph")
+        ScoringService(url).ask("seg", b"radiograph")
     assert told.value.retry_after == 7
 
 
@@ -53,12 +45,12 @@ def test_a_redirect_is_not_followed() -> None:
         listening(says("308 Permanent Redirect", "text/html", "", f"Location: {elsewhere}")) as url,
         pytest.raises(Away),
     ):
-        Service(url).ask("seg", b"radiograph")
+        ScoringService(url).ask("seg", b"radiograph")
 
 
 def test_nobody_there_is_away() -> None:
     with pytest.raises(Away):
-        Service("http://127.0.0.1:9").ask("seg", b"radiograph")
+        ScoringService("http://127.0.0.1:9").ask("seg", b"radiograph")
 
 
 def test_a_broken_answer_is_no_answer() -> None:
@@ -67,7 +59,7 @@ def test_a_broken_answer_is_no_answer() -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom\r\nContent-Length: 10\r\n\r\nhalf")
 
     with listening(breaks) as url, pytest.raises(Unanswered):
-        Service(url).ask("seg", b"radiograph")
+        ScoringService(url).ask("seg", b"radiograph")
 
 
 def test_silence_counts_only_where_the_service_is_ready() -> None:
@@ -81,7 +73,7 @@ def test_silence_counts_only_where_the_service_is_ready() -> None:
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     with listening(answer) as url:
-        service = Service(url, timeout_s=0.2)
+        service = ScoringService(url, timeout_s=0.2)
         with pytest.raises(Away):
             service.ask("seg", b"")
         ready.set()
@@ -99,7 +91,7 @@ def test_closing_ends_a_request_under_way() -> None:
             pass
 
     with listening(waits) as url:
-        service = Service(url)
+        service = ScoringService(url)
 
         def close() -> None:
             asked.wait(60)
@@ -119,22 +111,22 @@ def test_closing_ends_a_request_under_way() -> None:
 )
 def test_an_address_that_is_none_is_refused_at_the_start(url: str) -> None:
     with pytest.raises(ValueError, match="address"):
-        Service(url)
+        ScoringService(url)
 
 
 def test_a_key_that_no_header_carries_is_refused_without_being_repeated() -> None:
     with pytest.raises(ValueError, match="API key") as refused:
-        Service("http://127.0.0.1", "secret\r\nHost: elsewhere")
+        ScoringService("http://127.0.0.1", "secret\r\nHost: elsewhere")
     assert "secret" not in str(refused.value)
 
 
 def test_the_service_refuses_what_is_no_dicom(server: Server, phantom_png: bytes) -> None:
-    for result in edge_service.RESULTS:
+    for result in RESULTS:
         with pytest.raises(Refused) as refused:
-            Service(server.url).ask(result, phantom_png)
+            ScoringService(server.url).ask(result, phantom_png)
         assert refused.value.code == "unsupported_dicom"
 
 
 def test_the_paths_are_the_services(server: Server) -> None:
     paths = httpx.get(f"{server.url}/openapi.json").json()["paths"]
-    assert set(edge_service.PATHS.values()) <= set(paths)
+    assert set(PATHS.values()) <= set(paths)

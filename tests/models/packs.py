@@ -6,8 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from models.anatomy.severity import ZONES
 from models.phantom import draw_phantom, phantom_lungs
-from models.severity import ZONES
 
 SIDE = 160
 

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from models.lungs import Box, MaskView, clean_lungs, min_component_area, separate_lungs
+from models.anatomy.lungs import Box, MaskView, clean_lungs, min_component_area, separate_lungs
+from models.anatomy.severity import ZONES
 from models.phantom import draw_phantom, phantom_lungs
 from models.runtime.stage import Stage
-from models.severity import ZONES
 from models.weights import default_weights
 
 SIZES = (256, 512, 1024, 2048)

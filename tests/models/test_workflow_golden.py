@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.lungs import Box, MaskView, TwoLungRule, clean_lungs, min_component_area, separate_lungs
+from models.anatomy.lungs import Box, MaskView, TwoLungRule, clean_lungs, min_component_area, separate_lungs
 from models.workflow import Crop, Workflow
 from tests.support.stubs import FixedMap, stub_workflow
 

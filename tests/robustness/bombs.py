@@ -1,4 +1,4 @@
-"""Uploads that are small to send and mean to be dear to read."""
+"""Uploads that are small to send and expensive to read."""
 
 import struct
 import zlib

@@ -19,7 +19,7 @@ STEADY = Sample(0.0, 800.0, 40, 20, P50, P99, 60, 16, 4, 0)
 
 
 def samples(late: Sample = STEADY, noise: float = 0.0) -> list[Sample]:
-    """An hour of samples that go from ``STEADY`` to ``late`` evenly, latencies with some chance."""
+    """An hour of samples that go from ``STEADY`` to ``late`` evenly, latencies with random noise."""
     rng = Random(0)  # noqa: S311 - to be repeated
     made = []
     for number in range(SAMPLES):

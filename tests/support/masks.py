@@ -10,7 +10,7 @@ from models.pixels import Mask, Pixels
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GivenMasks:
-    """``models.placement.Masks`` of any content."""
+    """``models.anatomy.placement.FoundMasks`` of any content."""
 
     lungs: Mask
     disease: Mask

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import uvicorn
 
-from app.protocol import BoundedProtocol
+from app.http.protocol import BoundedProtocol
 
 Address: TypeAlias = tuple[str, int]
 START_SECONDS = 60.0

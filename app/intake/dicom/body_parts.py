@@ -1,7 +1,7 @@
 """Which words of DICOM's Body Part Examined mean a chest, in the large languages.
 
 The service and its edge to a PACS, which is a program of its own, each have this file: app/intake/dicom/body_parts.py
-and docker/orthanc/body_parts.py. A test holds them equal. It needs the standard library only.
+and docker/orthanc/cxr_edge/body_parts.py. A test holds them equal. It needs the standard library only.
 """
 
 import unicodedata

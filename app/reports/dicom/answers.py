@@ -8,8 +8,8 @@ import numpy as np
 from app.errors import UnsupportedDicom
 from app.intake import Radiograph
 from app.reports.answers import Finding
-from app.reports.dicom.case import Case
-from app.reports.dicom.header import Header, read_header
+from app.reports.dicom.content import ReportContent
+from app.reports.dicom.header import ReportHeader, read_header
 from app.reports.dicom.identity import Identity
 from app.reports.dicom.secondary_capture import write_capture
 from app.reports.dicom.segmentation import write_segmentation
@@ -33,33 +33,33 @@ def check_reportable(radiograph: Radiograph) -> None:
 def segmentation_dicom(finding: Finding, polarity: Polarity) -> bytes:
     """The masks as a DICOM Segmentation."""
     with finding.clock.measure("render"):
-        return write_segmentation(_case(finding, polarity))
+        return write_segmentation(_content(finding, polarity))
 
 
 def report_dicom(finding: Finding, polarity: Polarity) -> bytes:
     """Score, shares and doubts as a DICOM Structured Report."""
     with finding.clock.measure("render"):
-        return write_report(_case(finding, polarity))
+        return write_report(_content(finding, polarity))
 
 
 def capture_dicom(finding: Finding, polarity: Polarity) -> bytes:
     """The overlay as a DICOM Secondary Capture."""
     with finding.clock.measure("render"):
-        case = _case(finding, polarity)
+        content = _content(finding, polarity)
         overlay = draw_overlay(finding.radiograph.pixels, finding.analysis)
         # Without a score it has one already.
         if finding.analysis.score is not None:
             write_heading(overlay, summarise(finding.analysis))
-        return write_capture(case, np.asarray(cv2.cvtColor(overlay, cv2.COLOR_BGR2RGB), dtype=np.uint8))
+        return write_capture(content, np.asarray(cv2.cvtColor(overlay, cv2.COLOR_BGR2RGB), dtype=np.uint8))
 
 
-def _case(finding: Finding, polarity: Polarity) -> Case:
+def _content(finding: Finding, polarity: Polarity) -> ReportContent:
     radiograph = finding.radiograph
     identity = Identity(radiograph.sha256, finding.models, polarity, refusals(finding.analysis))
-    return Case(_header(radiograph), finding.analysis, identity)
+    return ReportContent(_header(radiograph), finding.analysis, identity)
 
 
-def _header(radiograph: Radiograph) -> Header:
+def _header(radiograph: Radiograph) -> ReportHeader:
     if radiograph.source is None:
         raise UnsupportedDicom(f"A DICOM answer needs a DICOM upload; this is {radiograph.format}")
     return read_header(radiograph.source, radiograph.height, radiograph.width)

@@ -1,4 +1,4 @@
-"""A report becomes bytes: patient and study of the radiograph, no clock, no chance."""
+"""Writes a report with the radiograph's patient and study; the same report gives the same bytes each time."""
 
 from io import BytesIO
 from typing import Final
@@ -7,7 +7,7 @@ from highdicom.base import SOPClass
 from pydicom import Dataset
 from pydicom.filewriter import dcmwrite
 
-from app.reports.dicom.header import Header
+from app.reports.dicom.header import ReportHeader
 
 _OF_THE_CLOCK: Final = (
     "InstanceCreationDate",
@@ -17,7 +17,7 @@ _OF_THE_CLOCK: Final = (
 )
 
 
-def encode(report: SOPClass, header: Header) -> bytes:
+def encode(report: SOPClass, header: ReportHeader) -> bytes:
     """The file of ``report``, the same bytes for the same input; changes ``report``.
 
     highdicom fills in the time at which it ran. Those elements are optional and are left out, as the same UID has to

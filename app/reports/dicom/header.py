@@ -70,7 +70,7 @@ UNKNOWN_TIME: Final = "000000"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Header:
+class ReportHeader:
     """What reports take over from a radiograph.
 
     Attributes:
@@ -90,7 +90,7 @@ class Header:
     orientation: tuple[str, ...]
 
 
-def read_header(source: Dataset, height: int, width: int) -> Header:
+def read_header(source: Dataset, height: int, width: int) -> ReportHeader:
     """What reports need of ``source``, the header of a radiograph of that many pixels.
 
     Raises:
@@ -100,7 +100,7 @@ def read_header(source: Dataset, height: int, width: int) -> Header:
     if missing:
         raise UnsupportedDicom(f"A report cannot refer to this object: no valid {', '.join(missing)}")
     moment = _moment(source)
-    return Header(_image(source, height, width), _subject(source), *moment, _orientation(source))
+    return ReportHeader(_image(source, height, width), _subject(source), *moment, _orientation(source))
 
 
 def _is_uid(text: str) -> bool:

@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from app.reports.dicom.case import Case
+from app.reports.dicom.content import ReportContent
 from app.reports.dicom.encoding import encode
 from app.reports.schema import NOTICE
 
 SERIES_NUMBER: Final = 9003
 
 
-def write_capture(case: Case, overlay: NDArray[np.uint8]) -> bytes:
+def write_capture(content: ReportContent, overlay: NDArray[np.uint8]) -> bytes:
     """The overlay as a DICOM file (PS3.3, section A.8.1), uncompressed: what every viewer reads.
 
     Args:
         overlay: uint8 [h, w, 3], RGB.
     """
-    identity, threshold, image = case.identity, case.analysis.threshold, case.header.image
+    identity, threshold, image = content.identity, content.analysis.threshold, content.header.image
     capture = SCImage(
         pixel_array=overlay,
         photometric_interpretation="RGB",
@@ -38,14 +38,14 @@ def write_capture(case: Case, overlay: NDArray[np.uint8]) -> bytes:
         series_description="Lung severity overlay. Research use only",
         **identity.equipment,
     )
-    capture.PatientOrientation = list(case.header.orientation)
+    capture.PatientOrientation = list(content.header.orientation)
     # Both lungs are shown (General Series, PS3.3, section C.7.3.1).
     capture.Laterality = ""
     capture.ConversionType = "WSD"
     capture.BurnedInAnnotation = "YES"
     capture.ImageComments = NOTICE
     _describe_derivation(capture, image)
-    return encode(capture, case.header)
+    return encode(capture, content.header)
 
 
 def _describe_derivation(capture: Dataset, image: Dataset) -> None:

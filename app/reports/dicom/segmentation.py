@@ -15,13 +15,13 @@ from pydicom.sr.coding import Code
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from app.reports.dicom import coding
-from app.reports.dicom.case import Case
+from app.reports.dicom.content import ReportContent
 from app.reports.dicom.encoding import encode
 from app.reports.dicom.identity import PRODUCT, weights_parameters
 from app.reports.schema import NOTICE
 from app.reports.words import readable
 from models.analysis import Analysis
-from models.severity import ZONES
+from models.anatomy.severity import ZONES
 
 SERIES_NUMBER: Final = 9001
 
@@ -68,19 +68,19 @@ def segment_number(segment: str) -> int:
     return SEGMENTS.index(segment) + 1
 
 
-def write_segmentation(case: Case) -> bytes:
+def write_segmentation(content: ReportContent) -> bytes:
     """The masks as a DICOM file (PS3.3, section A.51): binary, in the radiograph's own pixels.
 
     It has no geometry but that: a projection has no place in a frame of reference and no slice thickness, and
     what is known of its pixels' size stands in the radiograph that each frame refers to.
     """
-    identity = case.identity
+    identity = content.identity
     segmentation = Segmentation(
-        source_images=[_single_frame(case.header.image)],
+        source_images=[_single_frame(content.header.image)],
         # highdicom wants segments last; laid out like this, each one's pixels still lie together.
-        pixel_array=_segment_pixels(case.analysis).transpose(1, 2, 0)[None],
+        pixel_array=_segment_pixels(content.analysis).transpose(1, 2, 0)[None],
         segmentation_type="BINARY",
-        segment_descriptions=_describe_segments(case),
+        segment_descriptions=_describe_segments(content),
         series_instance_uid=identity.uid("segmentation", "series"),
         series_number=SERIES_NUMBER,
         sop_instance_uid=identity.uid("segmentation", "instance"),
@@ -94,9 +94,9 @@ def write_segmentation(case: Case) -> bytes:
     _name_dimensions(segmentation, identity.uid("segmentation", "dimensions"))
     for element in segmentation.iterall():
         if element.keyword == "ReferencedSOPClassUID":
-            element.value = case.header.image.SOPClassUID
-    segmentation.PatientOrientation = list(case.header.orientation)
-    return encode(segmentation, case.header)
+            element.value = content.header.image.SOPClassUID
+    segmentation.PatientOrientation = list(content.header.orientation)
+    return encode(segmentation, content.header)
 
 
 def _single_frame(image: Dataset) -> Dataset:
@@ -121,10 +121,10 @@ def _segment_pixels(analysis: Analysis) -> NDArray[np.uint8]:
     return pixels
 
 
-def _describe_segments(case: Case) -> list[SegmentDescription]:
+def _describe_segments(content: ReportContent) -> list[SegmentDescription]:
     algorithms = {
-        "lungs": _identify_algorithm(case, "lungs"),
-        "disease": _identify_algorithm(case, "disease"),
+        "lungs": _identify_algorithm(content, "lungs"),
+        "disease": _identify_algorithm(content, "disease"),
     }
     return [
         _describe_segment(number, segment, algorithms[segment.found_by])
@@ -151,12 +151,12 @@ def _describe_segment(number: int, segment: _Segment, algorithm: AlgorithmIdenti
     return description
 
 
-def _identify_algorithm(case: Case, stage: Stage) -> AlgorithmIdentificationSequence:
-    model = case.models.lungs if stage == "lungs" else case.models.disease
+def _identify_algorithm(content: ReportContent, stage: Stage) -> AlgorithmIdentificationSequence:
+    model = content.models.lungs if stage == "lungs" else content.models.disease
     return AlgorithmIdentificationSequence(
         name=f"{PRODUCT} {stage}",
         family=coding.ARTIFICIAL_INTELLIGENCE,
-        version=case.models.version,
+        version=content.models.version,
         source=PRODUCT,
         parameters=weights_parameters(model),
     )

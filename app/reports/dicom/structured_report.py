@@ -29,7 +29,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import SegmentationStorage
 
 from app.reports.dicom import coding
-from app.reports.dicom.case import Case
+from app.reports.dicom.content import ReportContent
 from app.reports.dicom.encoding import encode
 from app.reports.dicom.identity import PRODUCT, weights_parameters
 from app.reports.dicom.segmentation import segment_number
@@ -42,28 +42,28 @@ _PLACES: Final = 4
 _Group: TypeAlias = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
 
 
-def write_report(case: Case) -> bytes:
+def write_report(content: ReportContent) -> bytes:
     """The report as a DICOM file (Comprehensive 3D SR, PS3.3, section A.35.13).
 
     One group holds what is said of the whole radiograph, one each the zones, with their segments. A radiograph that
     cannot be scored has the first alone: that it cannot, why, and no figure.
     """
-    identity, threshold = case.identity, case.analysis.threshold
-    groups: list[_Group] = [_whole_group(case)]
-    evidence = [case.header.image]
-    if case.analysis.score is not None:
-        groups += [_zone_group(case, zone, share) for zone, share in _shares(case).items()]
-        evidence.append(_segmentation_reference(case))
-    content = MeasurementReport(
-        observation_context=ObservationContext(observer_device_context=_observer(case)),
+    identity, threshold = content.identity, content.analysis.threshold
+    groups: list[_Group] = [_whole_group(content)]
+    evidence = [content.header.image]
+    if content.analysis.score is not None:
+        groups += [_zone_group(content, zone, share) for zone, share in _shares(content).items()]
+        evidence.append(_segmentation_reference(content))
+    measurements = MeasurementReport(
+        observation_context=ObservationContext(observer_device_context=_observer(content)),
         procedure_reported=coding.CHEST_RADIOGRAPHY,
         imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
-        referenced_images=[_library_entry(case)],
+        referenced_images=[_library_entry(content)],
     )
     report = Comprehensive3DSR(
         evidence=evidence,
-        content=content,
+        content=measurements,
         series_instance_uid=identity.uid("report", "series", threshold),
         series_number=SERIES_NUMBER,
         sop_instance_uid=identity.uid("report", "instance", threshold),
@@ -73,22 +73,22 @@ def write_report(case: Case) -> bytes:
         coding_schemes=[coding.scheme_identification()],
         **identity.equipment,
     )
-    return encode(report, case.header)
+    return encode(report, content.header)
 
 
-def _shares(case: Case) -> dict[str, float]:
+def _shares(content: ReportContent) -> dict[str, float]:
     """Of the zones whose lung was found, upper first."""
-    by_zone = case.analysis.by_zone
+    by_zone = content.analysis.by_zone
     return {zone: by_zone[zone] for zone in coding.ZONES if not isnan(by_zone[zone])}
 
 
-def _observer(case: Case) -> ObserverContext:
-    identity = case.identity
+def _observer(content: ReportContent) -> ObserverContext:
+    identity = content.identity
     return ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
             uid=identity.device_uid,
-            name=f"{PRODUCT} {case.models.version}",
+            name=f"{PRODUCT} {content.models.version}",
             manufacturer_name=PRODUCT,
             model_name=PRODUCT,
             serial_number=identity.serial_number,
@@ -96,12 +96,12 @@ def _observer(case: Case) -> ObserverContext:
     )
 
 
-def _library_entry(case: Case) -> Dataset:
+def _library_entry(content: ReportContent) -> Dataset:
     """The image for the image library (TID 1600).
 
     Its entry describes a projection by orientation and spacing (TID 1603), and both must be there for that.
     """
-    header = case.header
+    header = content.header
     entry = deepcopy(header.image)
     if header.orientation and "ImagerPixelSpacing" in header.image:
         entry.PatientOrientation = list(header.orientation)
@@ -110,34 +110,34 @@ def _library_entry(case: Case) -> Dataset:
     return entry
 
 
-def _segmentation_reference(case: Case) -> Dataset:
+def _segmentation_reference(content: ReportContent) -> Dataset:
     reference = Dataset()
-    reference.StudyInstanceUID = case.header.image.StudyInstanceUID
-    reference.SeriesInstanceUID = case.identity.uid("segmentation", "series")
-    reference.SOPInstanceUID = case.identity.uid("segmentation", "instance")
+    reference.StudyInstanceUID = content.header.image.StudyInstanceUID
+    reference.SeriesInstanceUID = content.identity.uid("segmentation", "series")
+    reference.SOPInstanceUID = content.identity.uid("segmentation", "instance")
     reference.SOPClassUID = SegmentationStorage
     return reference
 
 
-def _whole_group(case: Case) -> MeasurementsAndQualitativeEvaluations:
-    analysis, image = case.analysis, case.header.image
+def _whole_group(content: ReportContent) -> MeasurementsAndQualitativeEvaluations:
+    analysis, image = content.analysis, content.header.image
     group = MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_track(case, "lungs"),
+        tracking_identifier=_track(content, "lungs"),
         finding_sites=[FindingSite(coding.LUNG, laterality=codes.SCT.Bilateral)],
-        algorithm_id=_identify_algorithm(case),
-        measurements=_whole_measurements(case),
+        algorithm_id=_identify_algorithm(content),
+        measurements=_whole_measurements(content),
         qualitative_evaluations=[
             QualitativeEvaluation(coding.SCORABLE, coding.NO if analysis.score is None else coding.YES),
-            *(QualitativeEvaluation(_flag_name(flag, case), coding.flag_code(flag)) for flag in analysis.flags),
+            *(QualitativeEvaluation(_flag_name(flag, content), coding.flag_code(flag)) for flag in analysis.flags),
         ],
         source_images=[SourceImageForMeasurementGroup(image.SOPClassUID, image.SOPInstanceUID)],
     )
-    group[0].ContentSequence.extend(_comment(text) for text in (summarise(case.analysis), NOTICE))
+    group[0].ContentSequence.extend(_comment(text) for text in (summarise(content.analysis), NOTICE))
     return group
 
 
-def _whole_measurements(case: Case) -> list[Measurement]:
-    analysis = case.analysis
+def _whole_measurements(content: ReportContent) -> list[Measurement]:
+    analysis = content.analysis
     if analysis.score is None:
         return []
     shares = (
@@ -154,35 +154,35 @@ def _percentage(name: Code, share: float) -> Measurement:
     return Measurement(name, round(100 * share, _PLACES - 2), codes.UCUM.Percent)
 
 
-def _flag_name(flag: str, case: Case) -> Code:
-    return coding.REFUSAL if flag in refusals(case.analysis) else coding.DOUBT
+def _flag_name(flag: str, content: ReportContent) -> Code:
+    return coding.REFUSAL if flag in refusals(content.analysis) else coding.DOUBT
 
 
 def _comment(text: str) -> TextContentItem:
     return TextContentItem(coding.COMMENT, text, relationship_type=RelationshipTypeValues.CONTAINS)
 
 
-def _zone_group(case: Case, zone: str, share: float) -> PlanarROIMeasurementsAndQualitativeEvaluations:
+def _zone_group(content: ReportContent, zone: str, share: float) -> PlanarROIMeasurementsAndQualitativeEvaluations:
     structure, side = coding.ZONES[zone]
     return PlanarROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_track(case, zone),
-        referenced_segment=_segment_reference(case, zone),
+        tracking_identifier=_track(content, zone),
+        referenced_segment=_segment_reference(content, zone),
         finding_sites=[FindingSite(structure, laterality=side)],
         # Its parameters stand in the first group: with them in each, a report takes half as long again.
-        algorithm_id=AlgorithmIdentification(PRODUCT, case.models.version),
+        algorithm_id=AlgorithmIdentification(PRODUCT, content.models.version),
         measurements=[_percentage(coding.ZONE_SHARE, share)],
         qualitative_evaluations=[
-            QualitativeEvaluation(coding.AFFECTED, coding.YES if case.analysis.affects(share) else coding.NO)
+            QualitativeEvaluation(coding.AFFECTED, coding.YES if content.analysis.affects(share) else coding.NO)
         ],
     )
 
 
-def _segment_reference(case: Case, segment: str) -> ReferencedSegmentationFrame:
+def _segment_reference(content: ReportContent, segment: str) -> ReferencedSegmentationFrame:
     """The segment's one frame; its number is the segment's."""
-    image = case.header.image
+    image = content.header.image
     reference = ReferencedSegmentationFrame(
         sop_class_uid=SegmentationStorage,
-        sop_instance_uid=case.identity.uid("segmentation", "instance"),
+        sop_instance_uid=content.identity.uid("segmentation", "instance"),
         frame_number=segment_number(segment),
         segment_number=segment_number(segment),
         source_image=SourceImageForSegmentation(image.SOPClassUID, image.SOPInstanceUID),
@@ -192,13 +192,15 @@ def _segment_reference(case: Case, segment: str) -> ReferencedSegmentationFrame:
     return reference
 
 
-def _track(case: Case, what: str) -> TrackingIdentifier:
-    return TrackingIdentifier(uid=case.identity.uid("report", what, case.analysis.threshold), identifier=readable(what))
+def _track(content: ReportContent, what: str) -> TrackingIdentifier:
+    return TrackingIdentifier(
+        uid=content.identity.uid("report", what, content.analysis.threshold), identifier=readable(what)
+    )
 
 
-def _identify_algorithm(case: Case) -> AlgorithmIdentification:
+def _identify_algorithm(content: ReportContent) -> AlgorithmIdentification:
     """With all that its figures depend on."""
-    stages = {"lungs": case.models.lungs, "disease": case.models.disease}
+    stages = {"lungs": content.models.lungs, "disease": content.models.disease}
     parameters = [
         f"{stage} {name}={value}"
         for stage, model in stages.items()
@@ -206,7 +208,7 @@ def _identify_algorithm(case: Case) -> AlgorithmIdentification:
     ]
     return AlgorithmIdentification(
         name=PRODUCT,
-        version=case.models.version,
-        parameters=[*parameters, f"threshold={case.analysis.threshold:g}"],
+        version=content.models.version,
+        parameters=[*parameters, f"threshold={content.analysis.threshold:g}"],
         manufacturer=PRODUCT,
     )

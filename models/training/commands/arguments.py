@@ -7,11 +7,11 @@ from typing import TypeAlias
 
 import torch
 
-from models.cards import Role
 from models.runtime.stage import Stage
 from models.training.recipes import ENCODER
 from models.training.runs import LICENCE, TRAINING_DATA, Origin, Run
 from models.weights import default_weights
+from models.weights.cards import Role
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import get_args
 
-from models.cards import Role
+from models.anatomy.uncertainty import SpreadRule
 from models.pack import Case, Pack
 from models.runtime.stage import Stage
 from models.training.commands.arguments import (
@@ -26,7 +26,7 @@ from models.training.emphasis import EMPHASES
 from models.training.intervals import COVERAGE, SpreadChoice, choose_spread
 from models.training.recipes import average, calibrate_disease, fit_disease, fit_lungs
 from models.training.runs import ADULTS_DATA, TRAINING_DATA, Run
-from models.uncertainty import SpreadRule
+from models.weights.cards import Role
 
 INPUT_SIZE = 320
 

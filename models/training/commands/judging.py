@@ -7,15 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from models import evaluation
-from models.cards import Judged, Role, read_card, write_card
 from models.evaluation.precisions import Difference, compare
 from models.pack import Case, Pack
+from models.precision import FASTEST_FIRST, Precision, form_of
 from models.runtime import converted
 from models.runtime.openvino import supported_precisions
-from models.runtime.precision import FASTEST_FIRST, Precision, form_of
 from models.runtime.stage import Stage
 from models.training.commands.arguments import Commands, add_command, add_pack, add_weights, load_stage
 from models.training.reference import is_judged_adult, record_reference
+from models.weights.cards import Judged, Role, read_card, write_card
 from models.workflow import Workflow
 
 _ROLES: tuple[Role, ...] = ("lungs", "disease")
@@ -68,9 +68,9 @@ def _record(options: argparse.Namespace) -> int:
 
 
 def _quantize(options: argparse.Namespace) -> int:
-    from models.checkpoints import load_checkpoint
     from models.runtime.conversion import convert
     from models.training.quantization import draw, quantize
+    from models.weights.checkpoints import load_checkpoint
 
     weights = getattr(options, options.role)
     network, card = load_checkpoint(weights, options.role)

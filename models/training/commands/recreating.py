@@ -4,9 +4,7 @@ import argparse
 import sys
 from typing import get_args
 
-from models.cards import Role
 from models.evaluation.tables import markdown
-from models.networks import ARCHITECTURES
 from models.pack import Pack
 from models.training.commands.arguments import (
     Commands,
@@ -20,6 +18,8 @@ from models.training.commands.arguments import (
 from models.training.presets import EPOCHS, preset
 from models.training.published import Sample
 from models.training.recreation import make_samples, recreate
+from models.weights.cards import Role
+from models.weights.networks import ARCHITECTURES
 
 _TUNING_EPOCHS = 16
 

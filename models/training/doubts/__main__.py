@@ -13,7 +13,6 @@ import torch
 from models import quality
 from models.analysis import Polarity
 from models.evaluation.tables import markdown
-from models.files import CheckpointError
 from models.pack import Pack, PackError
 from models.quality.rule import RULE_FILE
 from models.runtime.stage import Stage
@@ -31,6 +30,7 @@ from models.training.doubts.samples import (
     wrong_for_fitting,
 )
 from models.weights import default_weights
+from models.weights.files import CheckpointError
 from models.workflow import Workflow
 
 

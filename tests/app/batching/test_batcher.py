@@ -1,4 +1,4 @@
-"""The real batcher and device thread around stages that block on events: no sleeps, no chance."""
+"""The real pipeline, batcher and device threads around stages that block on events: no test depends on timing."""
 
 import asyncio
 import math
@@ -8,18 +8,22 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.batching import Answer, Batcher, DeviceLost, QueuesClosed, StageName, StageQueues, Task
+from app.batching import Batcher, DeviceLost, QueuesClosed, StageName, StageOutput, StageQueues, Task
+from app.intake import Limits
+from app.pipeline import Pipeline
 from app.timing import Stopwatch
 from models.analysis import PLAIN, Analysis
+from models.pixels import Pixels
 from models.runtime.engine import Maps, StageInput
 from models.runtime.errors import DeviceFailure, OutOfMemoryError
-from models.runtime.stage import Launched
+from models.runtime.stage import Launched, Stage
 from models.workflow import Workflow
 from tests.models.test_workflow import lung_mask, radiograph
 from tests.support.stubs import BrightIsDisease, FixedMap, TorchStage
@@ -77,15 +81,20 @@ class Rig:
         self.lost: list[str] = []
         self.order: list[tuple[StageName, int]] = []
         workflow = Workflow(self.lungs, self.disease, threshold=0.3)
-        self.batcher = Batcher(workflow, self.queues, self.lost.append, self._observe, device_limit)
+        stages: dict[StageName, Stage] = {"lungs": self.lungs, "disease": self.disease}
+        self.batcher = Batcher(stages, self.queues, self.lost.append, self._observe, device_limit)
+        self.pipeline = Pipeline(workflow, self.batcher, Limits(), ())
 
     def _observe(self, stage: StageName, tasks: Sequence[Task], started: float, seconds: float) -> None:
         self.order.append((stage, len(tasks)))
 
     def request(self, seed: int = 0) -> asyncio.Task[Analysis]:
-        pixels = radiograph(SIZE, SIZE, seed)
-        analysis = self.batcher.analyse(lambda: (pixels, ()), lambda analysis: analysis, PLAIN, Stopwatch())
-        return asyncio.ensure_future(analysis)
+        return self.analysis_of(radiograph(SIZE, SIZE, seed))
+
+    def analysis_of(self, pixels: Pixels) -> asyncio.Task[Analysis]:
+        upload = cv2.imencode(".png", pixels)[1].tobytes()
+        work = self.pipeline.run(upload, PLAIN, lambda _: None, lambda _, analysis: analysis, Stopwatch())
+        return asyncio.ensure_future(work)
 
     async def entered(self, stage: GatedStage) -> None:
         """Until a run of the stage stands at its gate."""
@@ -130,10 +139,7 @@ def poisoned(batch: Sequence[StageInput]) -> None:
 
 
 def poison_request(rig: Rig) -> asyncio.Task[Analysis]:
-    pixels = radiograph(SIZE, SIZE)
-    pixels[:] = POISON
-    analysis = rig.batcher.analyse(lambda: (pixels, ()), lambda analysis: analysis, PLAIN, Stopwatch())
-    return asyncio.ensure_future(analysis)
+    return rig.analysis_of(np.full((SIZE, SIZE), POISON, np.uint8))
 
 
 async def test_arrivals_gather_while_the_device_is_busy(rig: Rig) -> None:
@@ -198,12 +204,12 @@ async def test_out_of_memory_halves_the_batch_and_remembers(rig: Rig, moment: st
     rig.lungs.gate.clear()
     blocker = rig.request()
     await rig.entered(rig.lungs)
-    outcomes: queue.Queue[Answer | Exception] = queue.Queue()
+    outcomes: queue.Queue[StageOutput | Exception] = queue.Queue()
     for _ in range(8):
         rig.queues.put(Task("disease", radiograph(SIZE, SIZE), outcomes.put))
     rig.lungs.gate.set()
     for _ in range(8):
-        assert isinstance(await asyncio.to_thread(outcomes.get, True, 30), Answer)
+        assert isinstance(await asyncio.to_thread(outcomes.get, True, 30), StageOutput)
     await blocker
     # When the failure comes late, the next part is on its way already.
     fours = 1 if moment == "fail" else 2
@@ -284,7 +290,7 @@ async def test_a_batch_that_fails_after_closing_still_ends() -> None:
     rig = Rig()
     rig.disease.fail_late = poisoned
     rig.disease.gate.clear()
-    outcomes: queue.Queue[Answer | Exception] = queue.Queue()
+    outcomes: queue.Queue[StageOutput | Exception] = queue.Queue()
     rig.queues.put(Task("disease", radiograph(SIZE, SIZE), outcomes.put))
     await rig.entered(rig.disease)
     bad = np.full((SIZE, SIZE), POISON, np.uint8)
@@ -295,7 +301,7 @@ async def test_a_batch_that_fails_after_closing_still_ends() -> None:
     rig.disease.gate.set()
     await closing
     ended = [outcomes.get_nowait() for _ in range(4)]
-    assert [isinstance(outcome, Answer) for outcome in ended].count(True) == 3
+    assert [isinstance(outcome, StageOutput) for outcome in ended].count(True) == 3
     assert outcomes.empty()
 
 
@@ -343,7 +349,7 @@ async def test_a_request_that_left_between_the_stages_does_not_reach_the_second(
 async def test_closing_finishes_what_was_queued() -> None:
     rig = Rig()
     rig.disease.gate.clear()
-    outcomes: queue.Queue[Answer | Exception] = queue.Queue()
+    outcomes: queue.Queue[StageOutput | Exception] = queue.Queue()
     rig.queues.put(Task("disease", radiograph(SIZE, SIZE), outcomes.put))
     await rig.entered(rig.disease)
     rig.queues.put(Task("disease", radiograph(SIZE, SIZE), outcomes.put))
@@ -352,7 +358,7 @@ async def test_closing_finishes_what_was_queued() -> None:
     rig.disease.gate.set()
     await closing
     assert rig.lost == []
-    assert all(isinstance(outcomes.get_nowait(), Answer) for _ in range(2))
+    assert all(isinstance(outcomes.get_nowait(), StageOutput) for _ in range(2))
 
 
 @given(

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from docs.postman.files import dicom
+from models.anatomy.severity import ZONES
 from models.phantom import draw_phantom
-from models.severity import ZONES
 from tests.app.client.command_line import score
 from tests.app.client.test_table import rows
 from tests.app.server import ROOT, Server

@@ -17,8 +17,8 @@ from app.intake import Limits, decode
 from app.intake.dicom.decoders import decode_samples
 from app.intake.dicom.parsing import parse
 from app.intake.dicom.pixels import read_pixel_module
-from app.service import load_workflow
 from app.settings import Settings
+from app.startup import load_workflow
 from models import quality
 from models.phantom import draw_phantom
 from models.workflow import Workflow

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from app.intake import Limits, decode
 from app.intake.value_range import value_range
-from app.service import load_workflow
 from app.settings import Settings
+from app.startup import load_workflow
 from models import quality
 from models.phantom import draw_phantom
 

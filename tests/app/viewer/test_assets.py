@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from app.errors import all_problems
-from app.routes.viewer import FOLDER
+from app.routes.pages import FOLDER
 from models import quality
 from tests.app.server import Server
 

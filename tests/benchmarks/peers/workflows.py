@@ -9,18 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from app.service import load_workflow
 from app.settings import Settings
-from models.cards import ModelCard, Role, read_card
-from models.checkpoints import load_checkpoint
+from app.startup import load_workflow
 from models.evaluation.costs import untrained_network
 from models.phantom import phantom_lungs
-from models.published import preprocessing
 from models.runtime.device import resolve_device, resolve_precision
 from models.runtime.processors import limit_threads
 from models.runtime.stage import Stage
 from models.selftest import run_self_test
 from models.weights import default_weights
+from models.weights.cards import ModelCard, Role, read_card
+from models.weights.checkpoints import load_checkpoint
+from models.weights.published import preprocessing
 from models.workflow import DEFAULT_THRESHOLD, Workflow
 from tests.support.stubs import TorchStage
 

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from models.severity import ZONES
+from models.anatomy.severity import ZONES
 from tests.models.packs import write_pack
 
 MANET = "MAnet_timm-regnetx_064_imagenet_050921_1102"

@@ -1,38 +1,48 @@
-import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from html.parser import HTMLParser
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from math import isnan, nan
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 import pytest
 
-from app.version import VERSION
 from models.evaluation import acceptance, page
 from models.evaluation.cases import read_cases, write_cases
 from models.evaluation.command import main
-from models.evaluation.service import Answer, Service, ServiceError
 from models.evaluation.subjects import Subject
 from models.pack import Case, Pack, PackError
-from tests.app.server import Server
 from tests.models.evaluation.tables import write_scored_pack
 
 FEW = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Opinion:
+    """What somebody says of a radiograph; see ``models.evaluation.results.Analysed``."""
+
+    score: int | None
+    shares: tuple[float, ...]
+    threshold: float
+    flags: tuple[str, ...]
+    lungs: np.ndarray
+    disease: np.ndarray
+    score_range: tuple[int, int] | None = None
+    diseased_share: float | None = None
+
+
 SHARES = {"COVID-19": (0.9, 0.5, 0.0, 0.8, 0.4, 0.0), "Normal": (0.0,) * 6}
 
 
-def _expert(case: Case) -> Answer:
+def _expert(case: Case) -> Opinion:
     """Says what the pack says, one point short; has no score for the first radiograph."""
     lungs = case.lungs
     disease = case.disease if case.has_disease else np.zeros_like(lungs)
     if case.id == "p000":
-        return Answer(None, (nan,) * 6, nan, ("single_lung",), lungs, disease)
+        return Opinion(None, (nan,) * 6, nan, ("single_lung",), lungs, disease)
     score = 0 if case.is_normal else 3
     flags, scores = (("borderline",), (2, 4)) if score else ((), (0, 0))
-    return Answer(score, SHARES[case.label], 0.3, flags, lungs, disease, scores)
+    return Opinion(score, SHARES[case.label], 0.3, flags, lungs, disease, scores)
 
 
 EXPERT = Subject({"Who": "an <expert>"}, _expert)
@@ -142,7 +152,7 @@ def test_a_pack_of_nothing_but_radiographs_still_gets_a_report(tmp_path: Path) -
     (root / "table.csv").write_text("id,split,label\np001,val,\np002,val,\n")
     cases = Pack(root).cases
     assert cases[0].score is None and cases[0].readers == () and cases[0].view == ""
-    nobody = Subject({}, lambda case: Answer(2, (0.5,) * 6, 0.3, (), case.pixels > 0, case.pixels > 99))
+    nobody = Subject({}, lambda case: Opinion(2, (0.5,) * 6, 0.3, (), case.pixels > 0, case.pixels > 99))
     found = acceptance.accept(nobody, cases, "val", FEW, 0)
     assert found.brixia is None and found.lungs is None and found.severity == {}
     assert {line.verdict for line in found.bars if "adults" in line.name} == {"not applicable"}
@@ -162,7 +172,7 @@ def test_a_table_of_files_and_scores_is_enough(tmp_path: Path) -> None:
     cases = Pack(root).split("held-out")
     assert [(case.id, case.score, case.split) for case in cases] == [("one more.jpg", 2, ""), ("p002.jpg", None, "")]
     assert all(case.pixels.ndim == 2 for case in cases)
-    two = Subject({}, lambda case: Answer(2, (0.5,) * 6, 0.3, (), case.pixels > 0, case.pixels > 99))
+    two = Subject({}, lambda case: Opinion(2, (0.5,) * 6, 0.3, (), case.pixels > 0, case.pixels > 99))
     found = acceptance.accept(two, cases, "held-out", FEW, 0)
     assert found.severity["all scored by readers"].count == 1
     assert found.verdict.startswith("Passed: 1 of 13 bars apply to these radiographs")
@@ -195,7 +205,7 @@ def test_a_table_that_cannot_be_used_says_why(tmp_path: Path, table: str, said: 
 def test_two_acceptances_are_compared_radiograph_by_radiograph(
     pack: Pack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def one_higher(case: Case) -> Answer:
+    def one_higher(case: Case) -> Opinion:
         said = _expert(case)
         return said if said.score is None else replace(said, score=said.score + 1)
 
@@ -250,87 +260,3 @@ def test_weights_from_pack_to_report(pack: Pack, tmp_path: Path, capsys: pytest.
     assert main([*asked, "--device", "cpu", "--check"]) == 1
     assert main(["weights", "--data", str(pack.cases[0].root), "--split", "elsewhere"]) == 2
     assert "of the split 'elsewhere', found none" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_a_service_says_what_its_weights_say(server: Server, pack: Pack, tmp_path: Path) -> None:
-    out = tmp_path / "service.html"
-    asked = [
-        "service",
-        "--url",
-        server.url,
-        "--data",
-        str(pack.cases[0].root),
-        "--split",
-        "val",
-        "--resamples",
-        str(FEW),
-    ]
-    assert main([*asked, "--out", str(out), "--worst", "2", "--parallel", "2"]) == 0
-    _read_page(out.read_text())
-    assert f"{server.url}, version {VERSION}" in out.read_text()
-    service = Service(server.url)
-    assert service.describe()["Threshold"]
-    case = pack.cases[0]
-    answer = service.analyse(case)
-    assert answer.lungs.shape == answer.disease.shape == case.pixels.shape
-    assert answer.score is None or answer.score == sum(share > answer.threshold for share in answer.shares)
-    assert Service(server.url, threshold=0.99).analyse(case).threshold == 0.99
-    refused = service._ask("/segment", b"\x89PNG no picture")
-    assert refused[0] in (415, 422)
-
-
-class _Busy(BaseHTTPRequestHandler):
-    """Full at first, then no service at all."""
-
-    asked: list[str]
-
-    def do_GET(self) -> None:
-        type(self).asked.append(self.headers.get("Authorization", ""))
-        first = len(type(self).asked) == 1
-        body = json.dumps({"code": "overloaded"} if first else ["a list"]).encode()
-        self.send_response(503 if first else 200)
-        self.send_header("Retry-After", "0")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Keeps the test's output clean."""
-
-
-def test_a_full_service_is_asked_again_and_a_stranger_is_refused() -> None:
-    handler = type("Handler", (_Busy,), {"asked": []})
-    with HTTPServer(("127.0.0.1", 0), handler) as stranger:
-        thread = Thread(target=stranger.serve_forever)
-        thread.start()
-        try:
-            with pytest.raises(ServiceError, match="not a JSON object"):
-                Service(f"http://127.0.0.1:{stranger.server_port}", key="secret").describe()
-        finally:
-            stranger.shutdown()
-            thread.join()
-    assert handler.asked == ["Bearer secret", "Bearer secret"]
-
-
-def test_addresses_that_lead_nowhere() -> None:
-    with pytest.raises(ServiceError, match="starts with http"):
-        Service("ftp://127.0.0.1")
-    with pytest.raises(ServiceError, match="does not answer"):
-        Service("http://127.0.0.1:9").describe()
-
-
-def test_a_refused_radiograph_has_no_score_and_its_code(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = Service("http://127.0.0.1:9")
-    monkeypatch.setattr(service, "_ask", lambda path, body=None: (422, {"code": "unreadable_image"}))
-    answer = service.analyse(pack.cases[0])
-    assert answer.score is None and answer.flags == ("unreadable_image",)
-    assert all(isnan(share) for share in answer.shares)
-    assert not answer.lungs.any() and answer.lungs.shape == pack.cases[0].pixels.shape
-    (pack.cases[1].root / "images" / f"{pack.cases[1].id}.jpg").write_bytes(b"no picture")
-    with pytest.raises(PackError, match="none that can be read"):
-        service.analyse(pack.cases[1])
-    for status, body in ((401, {"code": "unauthorised"}), (400, {"message": "of a proxy"})):
-        monkeypatch.setattr(service, "_ask", lambda path, sent=None, said=(status, body): said)
-        with pytest.raises(ServiceError, match=f"answered {status}"):
-            service.analyse(pack.cases[0])

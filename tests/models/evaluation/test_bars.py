@@ -4,7 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.cards import read_card
 from models.evaluation import (
     Figure,
     Result,
@@ -19,6 +18,7 @@ from models.evaluation import (
 from models.evaluation.bars import DISEASE_DICE, FALLEN_SHORT
 from models.pack import Case
 from models.weights import default_weights
+from models.weights.cards import read_card
 
 CASE = Case(
     root=Path(),

@@ -8,9 +8,9 @@ from models.evaluation.command import main
 from models.evaluation.complexity import count, pairs, select
 from models.evaluation.configurations import CONFIGURATIONS, FIGURE_2
 from models.evaluation.costs import demand, latencies_ms, untrained_network
-from models.networks import ARCHITECTURES
-from models.published import THRESHOLDS
 from models.runtime.stage import Stage
+from models.weights.networks import ARCHITECTURES
+from models.weights.published import THRESHOLDS
 
 
 def test_arithmetic_of_a_convolution_worked_out_by_hand() -> None:

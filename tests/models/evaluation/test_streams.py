@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import yaml
 
-from models.cards import read_card
-from models.drift import DISEASE_MEASURES, DISTANCE_LIMIT, LEAST_COUNT, LUNG_MEASURES, reference
 from models.evaluation.command import main as evaluate
 from models.evaluation.streams import STREAMS, drift, report
+from models.quality.drift import DISEASE_MEASURES, DISTANCE_LIMIT, LEAST_COUNT, LUNG_MEASURES, reference
 from models.training.__main__ import main as train
 from models.weights import default_weights
+from models.weights.cards import read_card
 from tests.models.packs import write_pack
 
 RULES = Path(__file__).parents[3] / "docker" / "prometheus" / "rules.yml"

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.cards import Judged, ModelCard, Role, read_card
-from models.checkpoints import save_checkpoint
-from models.files import CheckpointError
-from models.networks import ARCHITECTURES, build_network
 from models.runtime import conversion
 from models.runtime.conversion import convert
 from models.runtime.errors import ConversionError, DeviceError
 from models.runtime.stage import Stage
 from models.weights import default_weights
 from models.weights.__main__ import main
-from tests.models.test_checkpoints import IMAGENET
+from models.weights.cards import Judged, ModelCard, Role, read_card
+from models.weights.checkpoints import save_checkpoint
+from models.weights.files import CheckpointError
+from models.weights.networks import ARCHITECTURES, build_network
+from tests.models.weights.test_checkpoints import IMAGENET
 from tests.support.stubs import FixedMap, TorchStage
 
 ROLES: tuple[Role, ...] = ("lungs", "disease")

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from models.cards import Role
-from models.networks import build_network
 from models.phantom import draw_phantom
+from models.precision import Precision
 from models.runtime.device import memory_readers, resolve_device
 from models.runtime.errors import OutOfMemoryError
-from models.runtime.precision import Precision
 from models.runtime.stage import Stage
 from models.selftest import run_self_test
 from models.weights import default_weights
+from models.weights.cards import Role
+from models.weights.networks import build_network
 from models.workflow import Workflow
 
 pytestmark = pytest.mark.cuda

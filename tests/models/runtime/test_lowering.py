@@ -5,12 +5,12 @@ from segmentation_models_pytorch.decoders.manet.decoder import PABBlock
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from models.checkpoints import load_checkpoint
-from models.networks import ARCHITECTURES, build_network
+from models.precision import Precision
 from models.runtime.lowering import DTYPES, Wide, lower_attention, lower_precision
-from models.runtime.precision import Precision
 from models.runtime.torch_engine import TorchEngine
 from models.weights import default_weights
+from models.weights.checkpoints import load_checkpoint
+from models.weights.networks import ARCHITECTURES, build_network
 
 LOWERED: tuple[Precision, ...] = ("float16", "bfloat16")
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from models.cards import read_card
 from models.pack import Pack, PackError
 from models.runtime.stage import Stage
 from models.training.__main__ import main
@@ -20,6 +19,7 @@ from models.training.distillation import (
     teach_lungs,
 )
 from models.weights import default_weights
+from models.weights.cards import read_card
 from models.workflow import Workflow
 from tests.models.packs import SIDE, write_pack
 from tests.support.stubs import BrightIsDisease, FixedMap

@@ -11,14 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from models.architectures import UnknownNetworkError
-from models.cards import read_card
-from models.checkpoints import load_checkpoint
 from models.evaluation.configurations import CONFIGURATIONS, Configuration
-from models.files import CheckpointError
-from models.networks import ARCHITECTURES, build_network
 from models.pack import Pack, PackError
-from models.published import THRESHOLDS
 from models.runtime.stage import Stage
 from models.training import tuning
 from models.training.__main__ import main
@@ -30,6 +24,12 @@ from models.training.presets import Preset, preset
 from models.training.published import PublishedBatches, Sample, augment, disease_samples, f1_judge, lung_samples
 from models.training.recreation import make_samples, recreate
 from models.training.runs import Run
+from models.weights.architectures import UnknownNetworkError
+from models.weights.cards import read_card
+from models.weights.checkpoints import load_checkpoint
+from models.weights.files import CheckpointError
+from models.weights.networks import ARCHITECTURES, build_network
+from models.weights.published import THRESHOLDS
 from tests.models.packs import SIDE, write_pack
 from tests.support.stubs import FixedMap
 

@@ -10,9 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from models.cards import ModelCard, read_card
-from models.checkpoints import save_checkpoint
-from models.networks import build_network
 from models.pack import Case, Pack, PackError, patient_folds
 from models.runtime.stage import Stage
 from models.training.__main__ import main
@@ -25,6 +22,9 @@ from models.training.fitting import Schedule, fit
 from models.training.lungs import LungBatches, lung_loss
 from models.training.recipes import calibrate_disease
 from models.training.runs import Run, begin
+from models.weights.cards import ModelCard, read_card
+from models.weights.checkpoints import save_checkpoint
+from models.weights.networks import build_network
 from tests.models.packs import SIDE, write_pack
 from tests.models.training.held_out import a_choice, seen_at
 from tests.support.stubs import FixedMap

@@ -19,7 +19,7 @@ from pydicom.uid import (
     XRayRadiofluoroscopicImageStorage,
 )
 
-from app.reports.dicom.case import Case
+from app.reports.dicom.content import ReportContent
 from app.reports.dicom.header import read_header
 from app.reports.dicom.identity import Identity
 from app.reports.dicom.secondary_capture import write_capture
@@ -140,13 +140,15 @@ def refused(*flags: str) -> Analysis:
     )
 
 
-def case_of(source: Dataset, found: Analysis | None = None, models: Models = MODELS, digest: str = DIGEST) -> Case:
+def case_of(
+    source: Dataset, found: Analysis | None = None, models: Models = MODELS, digest: str = DIGEST
+) -> ReportContent:
     found = found or analysis()
     height, width = found.zones.shape
-    return Case(read_header(source, height, width), found, Identity(digest, models, "as_is", refusals(found)))
+    return ReportContent(read_header(source, height, width), found, Identity(digest, models, "as_is", refusals(found)))
 
 
-def write_capture_of(case: Case) -> bytes:
+def write_capture_of(case: ReportContent) -> bytes:
     """With a plain picture for an overlay."""
     return write_capture(case, np.full((HEIGHT, WIDTH, 3), 7, np.uint8))
 

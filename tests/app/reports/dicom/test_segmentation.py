@@ -11,7 +11,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage
 
 from app.reports.dicom.segmentation import SEGMENTS, segment_number, write_segmentation
-from models.severity import ZONES
+from models.anatomy.severity import ZONES
 from tests.app.reports.dicom.cases import (
     HEIGHT,
     MODELS,

@@ -10,7 +10,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 
 from app.reports.dicom import coding
-from app.reports.dicom.case import Case
+from app.reports.dicom.content import ReportContent
 from app.reports.dicom.segmentation import segment_number, write_segmentation
 from app.reports.dicom.structured_report import write_report
 from tests.app.reports.dicom.cases import SHARES, analysis, bare_source, case_of, full_source, refused
@@ -18,7 +18,7 @@ from tests.app.reports.dicom.cases import SHARES, analysis, bare_source, case_of
 NOTICE = "Research use only. Not a medical device."
 
 
-def read(case: Case) -> highdicom.sr.Comprehensive3DSR:
+def read(case: ReportContent) -> highdicom.sr.Comprehensive3DSR:
     return highdicom.sr.srread(BytesIO(write_report(case)))
 
 

@@ -1,0 +1,1 @@
+"""One connection and one request: the protocol below the routes, and what surrounds every route."""

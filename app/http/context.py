@@ -1,0 +1,78 @@
+"""What surrounds every request: its id, its log line, its metrics. Pure ASGI, so that disconnects stay visible."""
+
+import logging
+import time
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.http.problems import CLIENT_GONE, bug_response
+from app.http.request_id import REQUEST_ID_HEADER, choose_request_id
+from app.logs import REQUEST_LOGGER, log_event
+from app.metrics import Metrics
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
+
+
+class RequestContext:
+    """Gives each request an id, answers it where a bug left it unanswered, and logs its end.
+
+    The log line carries what routes put into ``request.state.log``; never a name or a query.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        state = scope.setdefault("state", {})
+        state["request_id"] = choose_request_id(scope)
+        state["log"] = {}
+        status: int | None = None
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = state["request_id"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            log_event(REQUEST_LOGGER, "bug", logging.ERROR, error, request_id=state["request_id"])
+            if status is not None:
+                # Half an answer cannot be mended: the server has to break the connection.
+                raise
+            await bug_response(Request(scope))(scope, receive, send_with_id)
+        finally:
+            self._record(scope, status or CLIENT_GONE, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        # The route's pattern, not the path: paths are the client's and unbounded.
+        route = getattr(scope.get("route"), "path", "unmatched")
+        state = scope["state"]
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._metrics.requests.labels(route, method, status).inc()
+        self._metrics.latency.labels(route).observe(seconds)
+        if "problem" in state:
+            self._metrics.problems.labels(state["problem"]).inc()
+        if route in _QUIET_ROUTES:
+            return
+        log_event(
+            REQUEST_LOGGER,
+            "answered",
+            request_id=state["request_id"],
+            method=method,
+            route=route,
+            status=status,
+            ms=round(seconds * 1000, 2),
+            **({"problem": state["problem"]} if "problem" in state else {}),
+            **state["log"],
+        )

@@ -1,0 +1,84 @@
+"""A radiograph's way from the bytes of an upload to its answer: the only place that knows the order of the steps."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, TypeVar
+
+from app.batching import Batcher, StageName, StageOutput
+from app.intake import Limits, Radiograph, Upload, decode
+from app.timing import Stopwatch
+from models.analysis import Analysis, Cropped, Prepared, Question
+from models.pixels import ProbabilityMap
+from models.runtime.engine import StageInput
+from models.workflow import Workflow
+
+_Result = TypeVar("_Result")
+
+Check: TypeAlias = Callable[[Radiograph], None]
+"""Raises a problem for a radiograph that could not be answered, before it is analysed; runs in the host pool."""
+Render: TypeAlias = Callable[[Radiograph, Analysis], _Result]
+"""Makes of an analysis what is returned; runs in the host pool."""
+
+
+class Pipeline:
+    """Takes uploads through both networks: host work is a request's own, as are its errors; networks are shared."""
+
+    def __init__(self, workflow: Workflow, batcher: Batcher, limits: Limits, body_parts: Sequence[str]) -> None:
+        """Args:
+        body_parts: further words in a DICOM header's Body Part Examined that mean the chest.
+        """
+        self._workflow, self._batcher = workflow, batcher
+        self._limits, self._body_parts = limits, body_parts
+        self._under_way = 0
+
+    async def run(
+        self, upload: Upload, question: Question, check: Check, render: Render[_Result], clock: Stopwatch
+    ) -> _Result:
+        """One upload's answer; cancelling it drops it when its next batch forms.
+
+        Raises:
+            Problem: the upload is no radiograph that can be read, or ``check`` refuses it.
+            DeviceLost: the device failed for good.
+            QueuesClosed: the service is ending.
+        """
+        host = self._batcher.run_on_host
+        self._under_way += 1
+        try:
+            # Three visits to the pool, no more: each passes through the loop, and costs as much as a small picture.
+            radiograph, prepared = await host(self._read, upload, question, check, clock)
+            lungs = await self._run_stage("lungs", prepared.picture, clock)
+            cropped, picture = await host(self._crop, prepared, lungs.map, clock)
+            disease = await self._run_stage("disease", picture, clock)
+            return await host(self._conclude, radiograph, cropped, disease, question, render, clock)
+        finally:
+            self._under_way -= 1
+
+    def _read(self, upload: Upload, question: Question, check: Check, clock: Stopwatch) -> tuple[Radiograph, Prepared]:
+        with clock.measure("decode"):
+            radiograph = decode(upload, self._limits, self._body_parts)
+        check(radiograph)
+        with clock.measure("prepare"):
+            return radiograph, self._workflow.prepare(radiograph.pixels, radiograph.flags, question.polarity)
+
+    async def _run_stage(self, stage: StageName, picture: StageInput, clock: Stopwatch) -> StageOutput:
+        output = await self._batcher.run(stage, picture, alone=self._under_way == 1)
+        clock.queue += output.waited
+        clock.stages[stage] += output.ran
+        return output
+
+    def _crop(self, prepared: Prepared, lung_map: ProbabilityMap, clock: Stopwatch) -> tuple[Cropped, StageInput]:
+        with clock.measure("between"):
+            cropped = self._workflow.crop_lungs(prepared, lung_map)
+            return cropped, self._workflow.disease.prepare(cropped.image)
+
+    def _conclude(
+        self,
+        radiograph: Radiograph,
+        cropped: Cropped,
+        disease: StageOutput,
+        question: Question,
+        render: Render[_Result],
+        clock: Stopwatch,
+    ) -> _Result:
+        with clock.measure("score"):
+            analysis = self._workflow.conclude(cropped, disease.map, disease.label, question)
+        return render(radiograph, analysis)

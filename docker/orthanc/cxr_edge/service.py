@@ -1,0 +1,190 @@
+"""The scoring service as the edge sees it: one radiograph out, one DICOM object back, or why not."""
+
+import http.client
+import json
+import re
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass, field
+from socket import SHUT_RDWR
+from typing import Literal, get_args
+from urllib.parse import urlsplit
+
+Result = Literal["seg", "sr", "sc"]
+RESULTS: tuple[Result, ...] = get_args(Result)
+PATHS: dict[Result, str] = {"seg": "/segment", "sr": "/reports/sr", "sc": "/reports/sc"}
+DICOM = "application/dicom"
+CONNECT_SECONDS = 5.0
+"""Shorter than an answer may take: who does not accept a connection is away."""
+
+_ADDRESS = re.compile(
+    r"https?://([A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?"
+)
+_ABOUT_THE_RADIOGRAPH = {413, 415, 422}
+_ABOUT_THE_SERVICE = {401, 403, 404, 405, 406, 407, 421, 429, 431, 502, 503}
+
+
+class Refused(Exception):
+    """The service's last word on this radiograph; asking again would not change it.
+
+    Attributes:
+        code: of the problem, as in docs/api.md.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Unanswered(Exception):
+    """No answer to this radiograph, or none that is of use; it may lie with the radiograph."""
+
+
+class Away(Exception):
+    """The service takes nothing at present: down, full, or not set up for us. It does not lie with the radiograph.
+
+    Attributes:
+        retry_after: seconds it asks to be left alone; 0 where it does not say.
+    """
+
+    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+@dataclass
+class ScoringService:
+    """One request at a time, no redirect, no proxy: a radiograph goes where the setting says or nowhere.
+
+    Attributes:
+        url: http or https, of the service or the gateway before it.
+        key: API key; empty where none is needed.
+        ca: file of certificates to trust for https; empty for the system's.
+        timeout_s: longest silence while an answer is awaited.
+
+    Raises:
+        ValueError: not such an address, or a key that no header can carry.
+        OSError: no such certificates.
+    """
+
+    url: str
+    key: str = field(default="", repr=False)
+    ca: str = ""
+    timeout_s: float = 60.0
+    _connection: http.client.HTTPConnection | None = field(default=None, init=False, repr=False)
+    _closed: bool = field(default=False, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Whatever http.client would refuse later, at each radiograph, is refused once, at start.
+        if not _ADDRESS.fullmatch(self.url):
+            raise ValueError(f"not the address of a service: {self.url}")
+        if self.key and not (self.key.isascii() and self.key.isprintable()):
+            raise ValueError("an API key has printable ASCII characters only")
+        parts = urlsplit(self.url)
+        self._host, self._port, self._path = parts.hostname or "", parts.port, parts.path.rstrip("/")
+        self._trust = ssl.create_default_context(cafile=self.ca or None) if parts.scheme == "https" else None
+
+    def ask(self, result: Result, radiograph: bytes) -> bytes:
+        """The DICOM object that the service makes of a DICOM radiograph.
+
+        Raises:
+            Refused: it will not, however often it is asked.
+            Unanswered: it did not; perhaps later.
+            Away: it is not there for anybody.
+        """
+        try:
+            answer, body = self._exchange("POST", PATHS[result], radiograph, self.timeout_s)
+        except TimeoutError:
+            self._must_be_ready()
+            raise Unanswered(f"{result}: no answer in {self.timeout_s:g} s") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise Unanswered(f"{result}: {type(error).__name__}") from None
+        if answer.status == 200 and _media_type(answer) == DICOM:
+            return body
+        if answer.status == 504:
+            self._must_be_ready()
+        raise _problem(result, answer, body)
+
+    def close(self) -> None:
+        """From another thread: ends what is under way and whatever would follow."""
+        self._closed = True
+        if (connection := self._connection) is not None and connection.sock is not None:
+            with suppress(OSError):
+                connection.sock.shutdown(SHUT_RDWR)
+
+    def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
+        connection = (
+            http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_SECONDS)
+            if self._trust is None
+            else http.client.HTTPSConnection(self._host, self._port, timeout=CONNECT_SECONDS, context=self._trust)
+        )
+        self._connection = connection
+        try:
+            connection.connect()
+        except OSError as error:
+            self._connection = None
+            raise Away(f"no connection: {error.strerror or type(error).__name__}") from None
+        if self._closed:
+            connection.close()
+            raise Away("the edge is ending")
+        connection.sock.settimeout(timeout_s)
+        return connection
+
+    def _exchange(
+        self, method: str, path: str, radiograph: bytes | None, timeout_s: float
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        headers = {"Accept": DICOM, "Content-Type": DICOM} if radiograph is not None else {}
+        if self.key:
+            headers["X-API-Key"] = self.key
+        connection = self._connect(timeout_s)
+        try:
+            # A service that refuses may answer and close before it has read everything: its answer counts.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, self._path + path, radiograph, {**headers, "Connection": "close"})
+            answer = connection.getresponse()
+            return answer, answer.read()
+        finally:
+            self._connection = None
+            connection.close()
+
+    def _must_be_ready(self) -> None:
+        """Raises Away where the service does not say that it takes radiographs: then silence is not one's fault."""
+        try:
+            answer, _ = self._exchange("GET", "/health/ready", None, CONNECT_SECONDS)
+        except (OSError, http.client.HTTPException) as error:
+            raise Away(f"not ready: {type(error).__name__}") from None
+        if answer.status != 200:
+            raise Away(f"not ready: HTTP {answer.status}")
+
+
+def _problem(result: Result, answer: http.client.HTTPResponse, body: bytes) -> Refused | Unanswered | Away:
+    """What an answer that is no DICOM object means for the radiograph."""
+    code = _code(answer, body)
+    said = f"{result}: HTTP {answer.status} {code}".rstrip()
+    if answer.status in _ABOUT_THE_RADIOGRAPH and code:
+        return Refused(code)
+    # A success without a DICOM object, and a redirect, come from something else that listens there.
+    if answer.status < 400 or answer.status in _ABOUT_THE_SERVICE:
+        return Away(said, _retry_after(answer))
+    return Unanswered(said)
+
+
+def _code(answer: http.client.HTTPResponse, body: bytes) -> str:
+    """Of a problem of the service; empty for pages of others, proxies for instance."""
+    if _media_type(answer) != "application/problem+json":
+        return ""
+    with suppress(ValueError):
+        problem = json.loads(body)
+        if isinstance(problem, dict) and isinstance(code := problem.get("code"), str) and code.isidentifier():
+            return code
+    return ""
+
+
+def _media_type(answer: http.client.HTTPResponse) -> str:
+    return answer.headers.get_content_type()
+
+
+def _retry_after(answer: http.client.HTTPResponse) -> float:
+    """In seconds; a date, which RFC 9110 allows as well, counts as not said."""
+    said = answer.getheader("Retry-After", "")
+    return float(said) if said.isdecimal() else 0.0

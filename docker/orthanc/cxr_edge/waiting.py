@@ -1,0 +1,12 @@
+"""How long to wait before the next try."""
+
+from random import SystemRandom
+
+_FIRST_SECONDS = 1.0
+_MOST_DOUBLINGS = 20
+
+
+def wait_seconds(tries: int, longest_s: float) -> float:
+    """Doubled with each try up to the longest, less a random part, so that several edges do not ask in step."""
+    longest = min(_FIRST_SECONDS * 2.0 ** min(tries - 1, _MOST_DOUBLINGS), longest_s)
+    return longest * SystemRandom().uniform(0.5, 1.0)

@@ -1,0 +1,253 @@
+"""From a stored radiograph to its stored results, however often the service or this process dies meanwhile.
+
+Orthanc's own change log is the queue. Each radiograph's status is kept as metadata of its instance: ``pending`` from
+the moment it is found until there is a last word, then ``done``, ``refused:CODE``, or ``partly:RESULT=CODE,…`` where
+only some of the results could be had. The cursor, up to where the log needs no second look, never passes one that is
+pending: what the process knew and lost when it died, it reads again. The service gives the same UIDs for the same
+radiograph, so that a result that is stored twice is one object.
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import orthanc
+
+from cxr_edge.archive import Archive, Change, Gone, NotDicom
+from cxr_edge.delivery import Delivery
+from cxr_edge.selection import kind
+from cxr_edge.service import Away, Refused, Result, ScoringService, Unanswered
+from cxr_edge.settings import Settings
+from cxr_edge.waiting import wait_seconds
+
+PENDING, DONE, REFUSED, PARTLY = "pending", "done", "refused", "partly"
+TRIES = 20
+"""For an instance that gets no answer from somebody who answers others."""
+
+_LONGEST_RETRY_AFTER_SECONDS = 3600.0
+_END_SECONDS = 15.0
+_SAVE_EVERY = 100
+"""Changes; a disk write each."""
+
+
+class Ending(Exception):
+    """Orthanc is stopping."""
+
+
+@dataclass
+class Aside:
+    """An instance that got no answer yet while others may.
+
+    Attributes:
+        unanswered: of its tries those of which nobody but itself may be the cause.
+    """
+
+    change: Change
+    tries: int = 0
+    unanswered: int = 0
+    due: float = 0.0
+
+
+@dataclass
+class Worker:
+    """One thread, one radiograph at a time."""
+
+    settings: Settings
+    service: ScoringService
+    archive: Archive
+    delivery: Delivery
+    _aside: dict[str, Aside] = field(default_factory=dict)
+    _read: int = 0
+    _saved: int = 0
+    _news: threading.Event = field(default_factory=threading.Event)
+    _ending: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Goes on where the process before it ended."""
+        self._thread = threading.Thread(target=self._run, name="cxr-edge", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """The change log may have grown."""
+        self._news.set()
+
+    def stop(self) -> None:
+        """What is under way is dropped and stays pending."""
+        self._ending.set()
+        self._news.set()
+        self.service.close()
+        if self._thread is not None:
+            self._thread.join(_END_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            while not self._ending.is_set():
+                self._news.clear()
+                try:
+                    self._catch_up()
+                except orthanc.OrthancException as error:
+                    # The log cannot be read, or the cursor not be written: a full disk, for instance.
+                    orthanc.LogError(f"cxr-edge: Orthanc: {error.args[-1]}")
+                    self._ending.wait(self.settings.longest_wait_s)
+                else:
+                    self._news.wait(self._seconds_until_due())
+        except Ending:
+            pass
+        finally:
+            if not self._ending.is_set():
+                orthanc.LogError("cxr-edge: ended by a fault; radiographs wait until Orthanc is started again")
+
+    def _catch_up(self) -> None:
+        """All that is new and all that is due."""
+        self._saved = max(self._saved, self.archive.cursor())
+        self._read = max(self._read, self._saved)
+        for change in self._next():
+            if self._ending.is_set():
+                raise Ending
+            self._look_at(change)
+            if self._read - self._saved >= _SAVE_EVERY:
+                self._save()
+        self._save()
+
+    def _next(self) -> Iterator[Change]:
+        """What is new, and in between those set aside whose time has come."""
+        for change in self.archive.changes(self._read):
+            yield from self._due()
+            self._read = change.sequence
+            if change.instance not in self._aside:
+                yield change
+        yield from self._due()
+
+    def _due(self) -> list[Change]:
+        now = time.monotonic()
+        return [aside.change for aside in self._aside.values() if aside.due <= now]
+
+    def _seconds_until_due(self) -> float:
+        """Of the first one set aside; never longer than the longest wait."""
+        waits = [aside.due - time.monotonic() for aside in self._aside.values()]
+        return max(0.0, min([self.settings.longest_wait_s, *waits]))
+
+    def _save(self) -> None:
+        pending = [aside.change.sequence - 1 for aside in self._aside.values()]
+        if (cursor := min([self._read, *pending])) > self._saved:
+            self.archive.save_cursor(cursor)
+            self._saved = cursor
+
+    def _look_at(self, change: Change) -> None:
+        """Brings one instance as far as it will go now."""
+        try:
+            self._advance(change)
+        except Gone:
+            self._aside.pop(change.instance, None)
+        except Unanswered as error:
+            self._set_aside(change, str(error), counted=True)
+        except Away as error:
+            self._set_aside(change, f"waiting for {error}", counted=False)
+        except orthanc.OrthancException as error:
+            self._set_aside(change, f"Orthanc: {error.args[-1]}", counted=False)
+        else:
+            self._aside.pop(change.instance, None)
+
+    def _advance(self, change: Change) -> None:
+        status = self.archive.status(change.instance)
+        if status not in (None, PENDING) or (status is None and not change.is_new):
+            return
+        what = kind(self.archive, self.settings, change.instance)
+        if what is None:
+            if status == PENDING:
+                self.archive.set_status(change.instance, f"{REFUSED}:not_wanted")
+            return
+        if status is None:
+            self.archive.set_status(change.instance, PENDING)
+        if what == "radiograph":
+            self.archive.set_status(change.instance, self._settle(change.instance))
+        else:
+            self.delivery.deliver(change.instance)
+            self.archive.set_status(change.instance, DONE)
+
+    def _set_aside(self, change: Change, reason: str, *, counted: bool) -> None:
+        """To be tried again later, while others go on; for good after so many tries that count."""
+        aside = self._aside.setdefault(change.instance, Aside(change))
+        aside.tries += 1
+        aside.unanswered += counted
+        if aside.unanswered >= TRIES:
+            orthanc.LogWarning(f"cxr-edge: {change.instance}: given up after {TRIES} tries: {reason}")
+            with suppress(Gone):
+                self.archive.set_status(change.instance, f"{REFUSED}:unanswered")
+            del self._aside[change.instance]
+            return
+        aside.due = time.monotonic() + wait_seconds(aside.tries, self.settings.longest_wait_s)
+        if aside.tries == 1:
+            orthanc.LogWarning(f"cxr-edge: {change.instance}: tried again later: {reason}")
+
+    def _settle(self, instance: str) -> str:
+        """The results of a radiograph into its study; its last status.
+
+        Nothing is stored before all of them are there, so that a study is not seen with half of them.
+
+        Raises:
+            Gone: it was deleted meanwhile.
+            Unanswered, Away: a result could not be had, and may be later.
+            Ending: Orthanc is stopping.
+        """
+        radiograph = self.archive.file(instance)
+        made: list[bytes] = []
+        refused: dict[Result, str] = {}
+        for result in self.settings.results:
+            try:
+                made.append(self._ask(result, radiograph))
+            except Refused as error:
+                refused[result] = error.code
+        if self.archive.status(instance) != PENDING:
+            raise Gone
+        for dicom in made:
+            try:
+                self.archive.store(dicom)
+            except NotDicom:
+                raise Unanswered("what came is no DICOM object") from None
+        status = _status(self.settings.results, refused)
+        log = orthanc.LogInfo if not refused else orthanc.LogWarning
+        log(f"cxr-edge: {instance}: {status}")
+        return status
+
+    def _ask(self, result: Result, radiograph: bytes) -> bytes:
+        """As ``ScoringService.ask``, but while the service is away this waits, as nobody else would be answered either.
+
+        Raises:
+            Away: after many tries; others go first now, should it be this radiograph that ends the service.
+        """
+        tries = 0
+        while True:
+            try:
+                answer = self.service.ask(result, radiograph)
+            except Away as error:
+                if tries == 0 and not self._ending.is_set():
+                    orthanc.LogWarning(f"cxr-edge: waiting for {self.settings.url}: {error}")
+                tries += 1
+                wait = max(
+                    wait_seconds(tries, self.settings.longest_wait_s),
+                    min(error.retry_after, _LONGEST_RETRY_AFTER_SECONDS),
+                )
+                if self._ending.wait(wait):
+                    raise Ending from None
+                if tries >= TRIES:
+                    raise
+            except Unanswered:
+                if self._ending.is_set():
+                    raise Ending from None
+                raise
+            else:
+                if tries:
+                    orthanc.LogWarning(f"cxr-edge: {self.settings.url} is back")
+                return answer
+
+
+def _status(asked: Sequence[Result], refused: Mapping[Result, str]) -> str:
+    if not refused:
+        return DONE
+    if len(refused) == len(asked):
+        return f"{REFUSED}:{next(iter(refused.values()))}"
+    return f"{PARTLY}:" + ",".join(f"{result}={code}" for result, code in refused.items())
