@@ -1,40 +1,12 @@
-"""``python -m app``: the service on uvicorn, configured by the environment."""
+"""``python -m app``: the service, configured by the environment."""
 
-import logging.config
-import os
-import resource
-import signal
-import socket
 import sys
-import threading
-from types import FrameType
 
-import uvicorn
 from pydantic import ValidationError
 
-from app.http.protocol import BoundedProtocol
-from app.logs import SERVICE_LOGGER, log_config, log_event
-from app.main import create_app
-from app.service import Service
-from app.settings import DRAIN_SECONDS, Settings
-from models.workflow import Workflow
+from app.settings import Settings
 
-BROKEN_SECONDS = 4.0
-"""How long a process that cannot go on has for its last answers."""
-BROKEN_STATUS, SETTINGS_STATUS = 3, 2
-MANY_DESCRIPTORS = 65_536
-
-
-class _DrainingServer(uvicorn.Server):
-    """Is no longer ready from the moment it is told to end; what is under way is finished first."""
-
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
-        super().__init__(config)
-        self._service = service
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._service.drain()
-        super().handle_exit(sig, frame)
+SETTINGS_STATUS = 2
 
 
 def main() -> int:
@@ -45,76 +17,10 @@ def main() -> int:
         faults = [f"CXR_{fault['loc'][0]}".upper() + f": {fault['msg']}" for fault in error.errors()]
         print(f"settings: {'; '.join(faults)}", file=sys.stderr)
         return SETTINGS_STATUS
+    # Loads what takes seconds: a wrong setting is told before.
+    from app.serving import serve
+
     return serve(settings)
-
-
-def serve(settings: Settings, workflow: Workflow | None = None) -> int:
-    """Runs the server.
-
-    Returns:
-        0 after an ordered end; 3 when the address cannot be bound, the networks do not start or the device is lost.
-    """
-    logging.config.dictConfig(log_config(settings.log_level))
-    _allow_descriptors()
-    if unknown := Settings.unknown():
-        log_event(SERVICE_LOGGER, "unknown settings", logging.WARNING, variables=unknown)
-    try:
-        _try_address(settings.host, settings.port)
-    except OSError as error:
-        log_event(SERVICE_LOGGER, "start failed", logging.CRITICAL, reason=f"{settings.host}:{settings.port}: {error}")
-        return BROKEN_STATUS
-
-    def end() -> None:
-        server.should_exit = True
-        # A lost device may hold a thread for ever; then nothing ends in order.
-        last_resort = threading.Timer(BROKEN_SECONDS, os._exit, (BROKEN_STATUS,))
-        last_resort.daemon = True
-        last_resort.start()
-
-    app = create_app(settings, workflow, on_failure=end)
-    server = _DrainingServer(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            http=BoundedProtocol,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=int(settings.request_timeout_s) + DRAIN_SECONDS,
-        ),
-        app.state.service,
-    )
-    # Uvicorn shuts down in order and then raises the signal again: an ordered end is not a failure.
-    for ending in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(ending, lambda *_: None)
-    server.run()
-    if app.state.service.failure:
-        # A lost device may hold CUDA's teardown for ever, too. Each line of the log was flushed as it was written.
-        os._exit(BROKEN_STATUS)
-    return 0
-
-
-def _try_address(host: str, port: int) -> None:
-    """Binds the address and lets it go, before networks are loaded for nothing; raises OSError where it cannot be."""
-    for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        try:
-            probe = socket.socket(family, kind)
-        except OSError:
-            continue  # A kernel without IPv6; the server passes over it as well.
-        with probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            probe.bind(address)
-
-
-def _allow_descriptors() -> None:
-    """Each connection takes one; past the usual soft limit of 1,024 health checks are not accepted either."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MANY_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MANY_DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 if __name__ == "__main__":

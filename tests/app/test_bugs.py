@@ -7,7 +7,7 @@ from tests.app.test_http import assert_problem
 
 HAS_A_BUG = """
 import sys
-from app.__main__ import serve
+from app.serving import serve
 from app.settings import Settings
 from tests.models.test_workflow import lung_mask
 from tests.support.stubs import FixedMap, stub_workflow

@@ -18,7 +18,7 @@ from tests.app.server import Server, running
 
 HASTY = """
 import sys
-from app.__main__ import serve
+from app.serving import serve
 from app.http.protocol import BoundedProtocol
 from app.settings import Settings
 from tests.models.test_workflow import lung_mask

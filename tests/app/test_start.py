@@ -11,8 +11,13 @@ import pytest
 import torch
 
 from app.keys import hash_key
+from app.service import Service
+from app.settings import Settings
+from models.runtime import gpus
 from tests.app.server import running, start
 from tests.app.test_http import assert_problem
+from tests.models.test_workflow import lung_mask
+from tests.support.stubs import FixedMap, stub_workflow
 
 
 def ended(tmp_path: Path, **settings: str) -> tuple[int, str]:
@@ -129,7 +134,7 @@ def test_what_needs_pytorch_says_so(tmp_path: Path) -> None:
 
 LOSES_ITS_DEVICE = """
 import sys
-from app.__main__ import serve
+from app.serving import serve
 from app.settings import Settings
 from models.runtime.errors import DeviceFailure
 from tests.models.test_workflow import lung_mask
@@ -169,6 +174,18 @@ def test_a_device_that_hangs_ends_the_process(tmp_path: Path, phantom_png: bytes
         assert server.process.wait(timeout=10) == 3
     (lost,) = [line for line in server.log_lines() if line["message"] == "device lost"]
     assert lost["reason"] == "the device has not answered for 1 s"
+
+
+@pytest.mark.parametrize(("device", "expected"), [("auto", 1), ("cpu", 0)])
+async def test_a_gpu_that_cannot_be_used_shows_in_the_metrics(
+    monkeypatch: pytest.MonkeyPatch, device: str, expected: int
+) -> None:
+    monkeypatch.setattr(gpus, "are_there", lambda: True)
+    service = Service(Settings(_env_file=None, device=device), stub_workflow(FixedMap(lung_mask())), lambda: None)
+    service.begin()
+    await service.started()
+    assert service.metrics.registry.get_sample_value("cxr_gpu_unused") == expected
+    await service.end()
 
 
 def test_an_answer_after_the_deadline_is_504(tmp_path: Path, phantom_png: bytes) -> None:

@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from app import __main__ as main_module
-from app.__main__ import serve
+from app import serving
 from app.http.protocol import BoundedProtocol
+from app.serving import serve
 from app.settings import Settings
 from tests.benchmarks.peers.workflows import KINDS, build_workflow
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--patient", action="store_true", help="silent connections stay open")
     options = parser.parse_args(arguments)
     if options.patient:
-        main_module.BoundedProtocol = Patient  # type: ignore[misc]
+        serving.BoundedProtocol = Patient  # type: ignore[misc]
     signal.signal(signal.SIGUSR1, lambda *_: name_threads())
     settings = Settings(
         port=options.port,

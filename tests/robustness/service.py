@@ -11,7 +11,7 @@ from tests.app.server import Server, running
 
 PROGRAM: Final = """
 import sys
-from app.__main__ import serve
+from app.serving import serve
 from app.settings import Settings
 from tests.benchmarks.peers.workflows import build_workflow
 
