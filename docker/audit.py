@@ -2,7 +2,8 @@
 
 For each locked package of ``docker/requirements-*.txt``: the index still has it, under the same SHA-256, and has not
 withdrawn it (PEP 691); its advisories, where the index serves them; its licence, where the package is installed here.
-Packages without advisories are counted: of those nothing is known, which is not the same as nothing being there.
+Packages without advisories are counted: of those nothing is known, which is not the same as nothing being there. Exit
+status: 1 where something is wrong, 3 where the index serves no advisories at all.
 """
 
 import http.client
@@ -22,6 +23,7 @@ from typing import Any
 INDEX = "https://pypi.org"
 TIMEOUT_SECONDS = 60
 TRIES = 4
+WRONG, UNKNOWN = 1, 3
 LOCKS = sorted(Path(__file__).parent.glob("requirements-*.txt"))
 
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)")
@@ -127,7 +129,7 @@ def examine(package: Locked) -> Finding:
 
 
 def main() -> int:
-    """Prints what was found; 1 where something is wrong."""
+    """Prints what was found, and returns the exit status."""
     packages = [package for lock in LOCKS for package in read_lock(lock)]
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(examine, packages))
@@ -139,7 +141,14 @@ def main() -> int:
         f"{sum(finding.advisories is False for finding in found)}; "
         f"{sum(finding.advisories is None for finding in found)} from another index, not looked up\n"
     )
-    return 1 if faults else 0
+    if faults:
+        return WRONG
+    if not any(finding.advisories for finding in found):
+        sys.stderr.write(
+            f"{INDEX} serves no advisories: what is known against these packages was not seen\n"
+        )
+        return UNKNOWN
+    return 0
 
 
 if __name__ == "__main__":

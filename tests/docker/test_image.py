@@ -77,6 +77,22 @@ def test_the_audit_finds_files_that_are_gone_or_withdrawn() -> None:
     assert "breaks everything" in withdrawn
 
 
+@pytest.mark.parametrize(
+    ("about", "status"),
+    [(None, 3), ({"vulnerabilities": []}, 0), ({"vulnerabilities": [{"id": "PYSEC-1", "withdrawn": None}]}, 1)],
+    ids=["no advisories served", "nothing known", "a hole"],
+)
+def test_an_audit_without_advisories_does_not_pass(
+    about: Mapping[str, object] | None, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "requirements-x.txt"
+    lock.write_text(f"thing==1.0 --hash=sha256:{'a' * 64}\n")
+    page = {"files": [{"hashes": {"sha256": "a" * 64}, "yanked": False}]}
+    monkeypatch.setattr(audit, "LOCKS", [lock])
+    monkeypatch.setattr(audit, "fetch", lambda url, accept: page if "/simple/" in url else about)
+    assert audit.main() == status
+
+
 def _health(port: int) -> int:
     environment = {"CXR_PORT": str(port), "PYTHONPATH": str(ROOT)}
     return subprocess.run(
