@@ -144,9 +144,7 @@ def main() -> int:
     if faults:
         return WRONG
     if not any(finding.advisories for finding in found):
-        sys.stderr.write(
-            f"{INDEX} serves no advisories: what is known against these packages was not seen\n"
-        )
+        sys.stderr.write(f"{INDEX} serves no advisories: what is known against these packages was not seen\n")
         return UNKNOWN
     return 0
 

@@ -1,9 +1,19 @@
 """The query parameters of routes that analyse a radiograph."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
 
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from app.reports.bundle import ResultName
 from app.reports.overlay import PictureFormat
 from models.analysis import Polarity, Question
+
+
+def _split(values: object) -> object:
+    """The words of a list whose items may hold several, separated by commas."""
+    if isinstance(values, list):
+        return [word.strip() for value in values for word in str(value).split(",")]
+    return values
 
 
 class AnalysisQuery(BaseModel):
@@ -24,6 +34,22 @@ class AnalysisQuery(BaseModel):
     def question(self) -> Question:
         """What the workflow is asked."""
         return Question(self.threshold, self.polarity)
+
+
+class ReportsQuery(AnalysisQuery):
+    """Those of ``/reports``."""
+
+    include: Annotated[list[ResultName], BeforeValidator(_split)] = Field(
+        ["seg", "sr", "sc"],
+        min_length=1,
+        description="which results, repeated or separated by commas: Segmentation, Structured Report, Secondary "
+        "Capture, the JSON of /score without its overlay",
+    )
+
+    @field_validator("include")
+    @classmethod
+    def _once(cls, names: list[ResultName]) -> list[ResultName]:
+        return list(dict.fromkeys(names))
 
 
 class ScoreQuery(AnalysisQuery):

@@ -1,19 +1,28 @@
-"""``POST /reports/sr`` and ``POST /reports/sc``: a DICOM radiograph in, an object for its study out."""
+"""``POST /reports`` and its parts: a DICOM radiograph in, objects for its study out."""
 
 from functools import partial
 from typing import Annotated, Any, Final
+from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from app.http.negotiation import choose_media_type
+from app.intake import Radiograph
+from app.reports.bundle import multipart, root_type, zipped
 from app.reports.dicom import DICOM, capture_dicom, check_reportable, report_dicom
 from app.routes.answering import answer
 from app.routes.authentication import require_key
 from app.routes.documented import BINARY, BODY, PROBLEM_RESPONSES
-from app.routes.query import AnalysisQuery
+from app.routes.query import AnalysisQuery, ReportsQuery
+
+MULTIPART, ZIP = "multipart/related", "application/zip"
 
 router = APIRouter(prefix="/reports", tags=["analysis"], dependencies=[Depends(require_key)])
+
+
+def _anything(radiograph: Radiograph) -> None:
+    """JSON can be made of every radiograph."""
 
 
 class _DicomResponse(Response):
@@ -24,6 +33,25 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     **PROBLEM_RESPONSES,
     200: {"content": {DICOM: {"schema": BINARY}}},
 }
+
+
+@router.post(
+    "",
+    response_class=Response,
+    responses={**PROBLEM_RESPONSES, 200: {"content": {MULTIPART: {"schema": BINARY}, ZIP: {"schema": BINARY}}}},
+    openapi_extra={"requestBody": BODY},
+)
+async def reports(request: Request, query: Annotated[ReportsQuery, Query()]) -> Response:
+    """Several results of one analysis: `multipart/related`, or with `Accept: application/zip` a ZIP."""
+    wanted = choose_media_type(request.headers.get("accept", ""), [MULTIPART, ZIP])
+    check = check_reportable if set(query.include) != {"json"} else _anything
+    if wanted == ZIP:
+        render = partial(zipped, polarity=query.polarity, include=query.include)
+        return await answer(request, query, render, ZIP, check=check)
+    boundary = uuid4().hex
+    parts = partial(multipart, polarity=query.polarity, include=query.include, boundary=boundary)
+    media_type = f'{MULTIPART}; type="{root_type(query.include)}"; boundary={boundary}'
+    return await answer(request, query, parts, media_type, check=check)
 
 
 @router.post("/sr", response_class=_DicomResponse, responses=_RESPONSES, openapi_extra={"requestBody": BODY})

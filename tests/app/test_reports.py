@@ -1,8 +1,13 @@
 """The DICOM answers over HTTP, by the real service on the real weights."""
 
+import json
+import re
+from email.parser import BytesParser
 from io import BytesIO
+from zipfile import ZipFile
 
 import highdicom
+import httpx
 import numpy as np
 import pytest
 from pydicom import dcmread, dcmwrite
@@ -155,3 +160,69 @@ def test_a_capture_without_a_score_has_no_shares(server: Server) -> None:
     heading, below = changed[changed < SIDE // 16], changed[changed >= SIDE // 16]
     assert heading.size, "the heading says so"
     assert below.size, "and the shares are gone"
+
+
+def parts_of(answer: httpx.Response) -> dict[str, tuple[str, bytes]]:
+    """By file name, the media type and content of each part of a ``multipart/related`` answer."""
+    whole = BytesParser().parsebytes(
+        f"Content-Type: {answer.headers['content-type']}\r\n\r\n".encode() + answer.content
+    )
+    boundary = f"--{whole.get_boundary()}".encode()
+    found = {}
+    # The standard library's parser reads headers; contents are cut by their declared length, as they are binary.
+    for part in answer.content.split(boundary + b"\r\n")[1:]:
+        head, _, rest = part.partition(b"\r\n\r\n")
+        headers = BytesParser().parsebytes(head)
+        content = rest[: int(headers["Content-Length"])]
+        assert rest[len(content) :].startswith(b"\r\n")
+        found[str(headers.get_filename())] = headers.get_content_type(), content
+    assert answer.content.endswith(boundary + b"--\r\n")
+    return found
+
+
+def runs(server: Server) -> float:
+    """Radiographs that went through a network so far, both stages together."""
+    text = server.client.get("/metrics").text
+    return sum(float(value) for value in re.findall(r"^cxr_batch_size_sum\{.*\} (\S+)$", text, re.MULTILINE))
+
+
+def test_all_results_of_one_analysis_are_those_of_the_single_calls(server: Server, phantom: bytes) -> None:
+    before = runs(server)
+    answer = server.client.post("/reports?threshold=0.2&include=seg,sr&include=sc,json", content=phantom)
+    assert answer.status_code == 200
+    assert runs(server) == before + 2
+    assert answer.headers["content-type"].startswith('multipart/related; type="application/dicom"; boundary=')
+    parts = parts_of(answer)
+    assert list(parts) == ["seg.dcm", "sr.dcm", "sc.dcm", "json.json"]
+    for name, path in zip(("seg.dcm", "sr.dcm", "sc.dcm"), PATHS, strict=True):
+        assert parts[name] == ("application/dicom", ask(server, f"{path}?threshold=0.2", phantom))
+    told = server.client.post("/score?overlay=false&threshold=0.2", content=phantom).json()
+    said = json.loads(parts["json.json"][1])
+    assert {key: said[key] for key in ("score", "zones", "image", "overlay")} == {
+        key: told[key] for key in ("score", "zones", "image", "overlay")
+    }
+
+
+def test_a_zip_holds_the_same_and_is_the_same_each_time(server: Server, phantom: bytes) -> None:
+    zips = [
+        server.client.post("/reports", content=phantom, headers={"accept": "application/zip"}).content for _ in range(2)
+    ]
+    assert zips[0] == zips[1]
+    parts = parts_of(server.client.post("/reports", content=phantom))
+    with ZipFile(BytesIO(zips[0])) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {
+            name: content for name, (_, content) in parts.items()
+        }
+
+
+def test_what_cannot_be_included_is_refused(server: Server, phantom: bytes) -> None:
+    assert_problem(server.client.post("/reports?include=pdf", content=phantom), 400, "invalid_parameter")
+    assert_problem(server.client.post("/reports?include=", content=phantom), 400, "invalid_parameter")
+    assert_problem(
+        server.client.post("/reports", content=phantom, headers={"accept": "image/png"}), 406, "not_acceptable"
+    )
+    picture = png(draw_phantom(SIDE))
+    assert_problem(server.client.post("/reports?include=json,sr", content=picture), 422, "unsupported_dicom")
+    answer = server.client.post("/reports?include=json,json", content=picture)
+    assert list(parts_of(answer)) == ["json.json"]
+    assert answer.headers["content-type"].startswith('multipart/related; type="application/json"')

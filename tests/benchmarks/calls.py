@@ -59,6 +59,7 @@ CALLS = (
     ("/segment", DICOM, "DICOM"),
     ("/reports/sr", DICOM, "DICOM"),
     ("/reports/sc", DICOM, "DICOM"),
+    ("/reports", "application/zip", "DICOM"),
 )
 
 

@@ -2,13 +2,15 @@
 
 import socket
 import threading
+from io import BytesIO
 
-import httpx
 import pytest
+from pydicom import dcmread
 
-from cxr_edge.service import PATHS, RESULTS, Away, Refused, ScoringService, Unanswered
+from cxr_edge.service import RESULTS, Away, Refused, ScoringService, Unanswered
 from tests.app.server import Server
 from tests.docker.orthanc_answers import PROBLEM, listening, says
+from tests.docker.orthanc_edge import radiograph
 
 
 @pytest.mark.parametrize(
@@ -26,16 +28,17 @@ from tests.docker.orthanc_answers import PROBLEM, listening, says
         ("503 Unavailable", PROBLEM, '{"code": "overloaded"}', Away),
         ("302 Found", "text/html", "a log-in page", Away),
         ("200 OK", "application/json", "{}", Away),
+        ("200 OK", "application/zip", "no archive", Away),
     ],
 )
 def test_each_answer_is_told_apart(status: str, media_type: str, body: str, expected: type[Exception]) -> None:
     with listening(says(status, media_type, body)) as url, pytest.raises(expected):
-        ScoringService(url).ask("seg", b"radiograph")
+        ScoringService(url).ask(["seg"], b"radiograph")
 
 
 def test_retry_after_is_heard() -> None:
     with listening(says("503 Unavailable", PROBLEM, "{}", "Retry-After: 7")) as url, pytest.raises(Away) as told:
-        ScoringService(url).ask("seg", b"radiograph")
+        ScoringService(url).ask(["seg"], b"radiograph")
     assert told.value.retry_after == 7
 
 
@@ -45,12 +48,12 @@ def test_a_redirect_is_not_followed() -> None:
         listening(says("308 Permanent Redirect", "text/html", "", f"Location: {elsewhere}")) as url,
         pytest.raises(Away),
     ):
-        ScoringService(url).ask("seg", b"radiograph")
+        ScoringService(url).ask(["seg"], b"radiograph")
 
 
 def test_nobody_there_is_away() -> None:
     with pytest.raises(Away):
-        ScoringService("http://127.0.0.1:9").ask("seg", b"radiograph")
+        ScoringService("http://127.0.0.1:9").ask(["seg"], b"radiograph")
 
 
 def test_a_broken_answer_is_no_answer() -> None:
@@ -59,7 +62,7 @@ def test_a_broken_answer_is_no_answer() -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom\r\nContent-Length: 10\r\n\r\nhalf")
 
     with listening(breaks) as url, pytest.raises(Unanswered):
-        ScoringService(url).ask("seg", b"radiograph")
+        ScoringService(url).ask(["seg"], b"radiograph")
 
 
 def test_silence_counts_only_where_the_service_is_ready() -> None:
@@ -75,10 +78,10 @@ def test_silence_counts_only_where_the_service_is_ready() -> None:
     with listening(answer) as url:
         service = ScoringService(url, timeout_s=0.2)
         with pytest.raises(Away):
-            service.ask("seg", b"")
+            service.ask(["seg"], b"")
         ready.set()
         with pytest.raises(Unanswered):
-            service.ask("seg", b"")
+            service.ask(["seg"], b"")
 
 
 def test_closing_ends_a_request_under_way() -> None:
@@ -100,10 +103,10 @@ def test_closing_ends_a_request_under_way() -> None:
         closing = threading.Thread(target=close)
         closing.start()
         with pytest.raises(Unanswered):
-            service.ask("seg", b"radiograph")
+            service.ask(["seg"], b"radiograph")
         closing.join()
         with pytest.raises(Away):
-            service.ask("seg", b"radiograph")
+            service.ask(["seg"], b"radiograph")
 
 
 @pytest.mark.parametrize(
@@ -121,12 +124,13 @@ def test_a_key_that_no_header_carries_is_refused_without_being_repeated() -> Non
 
 
 def test_the_service_refuses_what_is_no_dicom(server: Server, phantom_png: bytes) -> None:
-    for result in RESULTS:
-        with pytest.raises(Refused) as refused:
-            ScoringService(server.url).ask(result, phantom_png)
-        assert refused.value.code == "unsupported_dicom"
+    with pytest.raises(Refused) as refused:
+        ScoringService(server.url).ask(RESULTS, phantom_png)
+    assert refused.value.code == "unsupported_dicom"
 
 
-def test_the_paths_are_the_services(server: Server) -> None:
-    paths = httpx.get(f"{server.url}/openapi.json").json()["paths"]
-    assert set(PATHS.values()) <= set(paths)
+def test_results_come_in_the_order_that_was_asked_for(server: Server) -> None:
+    buffer = BytesIO()
+    radiograph().save_as(buffer, enforce_file_format=True)
+    results = ScoringService(server.url).ask(["sc", "seg"], buffer.getvalue())
+    assert [dcmread(BytesIO(result)).Modality for result in results] == ["OT", "SEG"]

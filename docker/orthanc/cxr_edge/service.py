@@ -1,19 +1,22 @@
-"""The scoring service as the edge sees it: one radiograph out, one DICOM object back, or why not."""
+"""The scoring service as the edge sees it: one radiograph out, its DICOM results back, or why not."""
 
 import http.client
 import json
 import re
 import ssl
+import zipfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from socket import SHUT_RDWR
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 Result = Literal["seg", "sr", "sc"]
 RESULTS: tuple[Result, ...] = get_args(Result)
-PATHS: dict[Result, str] = {"seg": "/segment", "sr": "/reports/sr", "sc": "/reports/sc"}
-DICOM = "application/dicom"
+PATH = "/reports"
+DICOM, ZIP = "application/dicom", "application/zip"
 CONNECT_SECONDS = 5.0
 """Shorter than an answer may take: who does not accept a connection is away."""
 
@@ -84,8 +87,8 @@ class ScoringService:
         self._host, self._port, self._path = parts.hostname or "", parts.port, parts.path.rstrip("/")
         self._trust = ssl.create_default_context(cafile=self.ca or None) if parts.scheme == "https" else None
 
-    def ask(self, result: Result, radiograph: bytes) -> bytes:
-        """The DICOM object that the service makes of a DICOM radiograph.
+    def ask(self, results: Sequence[Result], radiograph: bytes) -> list[bytes]:
+        """The DICOM objects that the service makes of a DICOM radiograph, out of one analysis, in that order.
 
         Raises:
             Refused: it will not, however often it is asked.
@@ -93,17 +96,19 @@ class ScoringService:
             Away: it is not there for anybody.
         """
         try:
-            answer, body = self._exchange("POST", PATHS[result], radiograph, self.timeout_s)
+            path = f"{PATH}?include={','.join(results)}"
+            answer, body = self._exchange("POST", path, radiograph, self.timeout_s)
         except TimeoutError:
             self._must_be_ready()
-            raise Unanswered(f"{result}: no answer in {self.timeout_s:g} s") from None
+            raise Unanswered(f"no answer in {self.timeout_s:g} s") from None
         except (OSError, http.client.HTTPException) as error:
-            raise Unanswered(f"{result}: {type(error).__name__}") from None
-        if answer.status == 200 and _media_type(answer) == DICOM:
-            return body
+            raise Unanswered(type(error).__name__) from None
+        if answer.status == 200 and _media_type(answer) == ZIP:
+            with suppress(zipfile.BadZipFile, KeyError), zipfile.ZipFile(BytesIO(body)) as archive:
+                return [archive.read(f"{result}.dcm") for result in results]
         if answer.status == 504:
             self._must_be_ready()
-        raise _problem(result, answer, body)
+        raise _problem(answer, body)
 
     def close(self) -> None:
         """From another thread: ends what is under way and whatever would follow."""
@@ -133,7 +138,7 @@ class ScoringService:
     def _exchange(
         self, method: str, path: str, radiograph: bytes | None, timeout_s: float
     ) -> tuple[http.client.HTTPResponse, bytes]:
-        headers = {"Accept": DICOM, "Content-Type": DICOM} if radiograph is not None else {}
+        headers = {"Accept": ZIP, "Content-Type": DICOM} if radiograph is not None else {}
         if self.key:
             headers["X-API-Key"] = self.key
         connection = self._connect(timeout_s)
@@ -157,13 +162,13 @@ class ScoringService:
             raise Away(f"not ready: HTTP {answer.status}")
 
 
-def _problem(result: Result, answer: http.client.HTTPResponse, body: bytes) -> Refused | Unanswered | Away:
-    """What an answer that is no DICOM object means for the radiograph."""
+def _problem(answer: http.client.HTTPResponse, body: bytes) -> Refused | Unanswered | Away:
+    """What an answer without results means for the radiograph."""
     code = _code(answer, body)
-    said = f"{result}: HTTP {answer.status} {code}".rstrip()
+    said = f"HTTP {answer.status} {code}".rstrip()
     if answer.status in _ABOUT_THE_RADIOGRAPH and code:
         return Refused(code)
-    # A success without a DICOM object, and a redirect, come from something else that listens there.
+    # A success without results, and a redirect, come from something else that listens there.
     if answer.status < 400 or answer.status in _ABOUT_THE_SERVICE:
         return Away(said, _retry_after(answer))
     return Unanswered(said)

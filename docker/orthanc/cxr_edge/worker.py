@@ -1,15 +1,14 @@
 """From a stored radiograph to its stored results, however often the service or this process dies meanwhile.
 
 Orthanc's own change log is the queue. Each radiograph's status is kept as metadata of its instance: ``pending`` from
-the moment it is found until there is a last word, then ``done``, ``refused:CODE``, or ``partly:RESULT=CODE,…`` where
-only some of the results could be had. The cursor, up to where the log needs no second look, never passes one that is
-pending: what the process knew and lost when it died, it reads again. The service gives the same UIDs for the same
-radiograph, so that a result that is stored twice is one object.
+the moment it is found until there is a last word, then ``done`` or ``refused:CODE``. The cursor, up to where the log
+needs no second look, never passes one that is pending: what the process knew and lost when it died, it reads again. The
+service gives the same UIDs for the same radiograph, so that a result that is stored twice is one object.
 """
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -18,11 +17,11 @@ import orthanc
 from cxr_edge.archive import Archive, Change, Gone, NotDicom
 from cxr_edge.delivery import Delivery
 from cxr_edge.selection import kind
-from cxr_edge.service import Away, Refused, Result, ScoringService, Unanswered
+from cxr_edge.service import Away, Refused, ScoringService, Unanswered
 from cxr_edge.settings import Settings
 from cxr_edge.waiting import wait_seconds
 
-PENDING, DONE, REFUSED, PARTLY = "pending", "done", "refused", "partly"
+PENDING, DONE, REFUSED = "pending", "done", "refused"
 TRIES = 20
 """For an instance that gets no answer from somebody who answers others."""
 
@@ -194,13 +193,13 @@ class Worker:
             Ending: Orthanc is stopping.
         """
         radiograph = self.archive.file(instance)
-        made: list[bytes] = []
-        refused: dict[Result, str] = {}
-        for result in self.settings.results:
-            try:
-                made.append(self._ask(result, radiograph))
-            except Refused as error:
-                refused[result] = error.code
+        try:
+            made = self._ask(radiograph)
+        except Refused as error:
+            if self.archive.status(instance) != PENDING:
+                raise Gone from None
+            orthanc.LogWarning(f"cxr-edge: {instance}: {REFUSED}:{error.code}")
+            return f"{REFUSED}:{error.code}"
         if self.archive.status(instance) != PENDING:
             raise Gone
         for dicom in made:
@@ -208,12 +207,10 @@ class Worker:
                 self.archive.store(dicom)
             except NotDicom:
                 raise Unanswered("what came is no DICOM object") from None
-        status = _status(self.settings.results, refused)
-        log = orthanc.LogInfo if not refused else orthanc.LogWarning
-        log(f"cxr-edge: {instance}: {status}")
-        return status
+        orthanc.LogInfo(f"cxr-edge: {instance}: {DONE}")
+        return DONE
 
-    def _ask(self, result: Result, radiograph: bytes) -> bytes:
+    def _ask(self, radiograph: bytes) -> list[bytes]:
         """As ``ScoringService.ask``, but while the service is away this waits, as nobody else would be answered either.
 
         Raises:
@@ -222,7 +219,7 @@ class Worker:
         tries = 0
         while True:
             try:
-                answer = self.service.ask(result, radiograph)
+                answer = self.service.ask(self.settings.results, radiograph)
             except Away as error:
                 if tries == 0 and not self._ending.is_set():
                     orthanc.LogWarning(f"cxr-edge: waiting for {self.settings.url}: {error}")
@@ -243,11 +240,3 @@ class Worker:
                 if tries:
                     orthanc.LogWarning(f"cxr-edge: {self.settings.url} is back")
                 return answer
-
-
-def _status(asked: Sequence[Result], refused: Mapping[Result, str]) -> str:
-    if not refused:
-        return DONE
-    if len(refused) == len(asked):
-        return f"{REFUSED}:{next(iter(refused.values()))}"
-    return f"{PARTLY}:" + ",".join(f"{result}={code}" for result, code in refused.items())
