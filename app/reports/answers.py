@@ -6,6 +6,7 @@ from typing import Any
 from app.intake import Radiograph
 from app.reports import report, schema
 from app.reports.overlay import PictureFormat, draw_overlay, encode_picture
+from app.reports.words import narrate
 from app.timing import Stopwatch
 from models.analysis import Analysis
 from models.anatomy.severity import MAX_SCORE
@@ -40,6 +41,11 @@ def segment_json(finding: Finding, contours: bool, radiograph: bool) -> bytes:
         masks = report.report_masks(finding.analysis, contours)
         picture = report.report_radiograph(finding.radiograph.pixels) if radiograph else None
     return schema.SegmentReport(**_fields(finding), masks=masks, radiograph=picture).model_dump_json().encode()
+
+
+def score_text(finding: Finding) -> bytes:
+    """Three lines to read and to paste into a report."""
+    return "\n".join([*narrate(finding.analysis), ""]).encode()
 
 
 def overlay_png(finding: Finding) -> bytes:

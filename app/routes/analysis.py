@@ -8,14 +8,14 @@ from starlette.responses import Response
 
 from app.http.negotiation import choose_media_type
 from app.reports import schema
-from app.reports.answers import overlay_png, score_json, segment_json
+from app.reports.answers import overlay_png, score_json, score_text, segment_json
 from app.reports.dicom import DICOM, check_reportable, segmentation_dicom
 from app.routes.answering import answer
 from app.routes.authentication import require_key
 from app.routes.documented import BINARY, BODY, PROBLEM_RESPONSES
 from app.routes.query import ScoreQuery, SegmentQuery
 
-JSON, PNG = "application/json", "image/png"
+JSON, PNG, TEXT = "application/json", "image/png", "text/plain"
 
 
 router = APIRouter(tags=["analysis"], dependencies=[Depends(require_key)])
@@ -24,12 +24,13 @@ router = APIRouter(tags=["analysis"], dependencies=[Depends(require_key)])
 @router.post(
     "/score",
     response_model=schema.ScoreReport,
-    responses=PROBLEM_RESPONSES,
+    responses={**PROBLEM_RESPONSES, 200: {"content": {TEXT: {"schema": {"type": "string"}}}}},
     openapi_extra={"requestBody": BODY},
 )
 async def score(request: Request, query: Annotated[ScoreQuery, Query()]) -> Response:
-    """The severity of one frontal chest radiograph: 0..6 affected lung zones."""
-    choose_media_type(request.headers.get("accept", ""), [JSON])
+    """The severity of one frontal chest radiograph: 0..6 affected lung zones; with `Accept: text/plain` in words."""
+    if choose_media_type(request.headers.get("accept", ""), [JSON, TEXT]) == TEXT:
+        return await answer(request, query, score_text, f"{TEXT}; charset=utf-8")
     return await answer(request, query, score_json, JSON, query.drawn)
 
 

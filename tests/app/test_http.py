@@ -318,3 +318,14 @@ def test_logs_are_structured_and_name_nobody(server: Server, phantom_png: bytes)
     (ready,) = [line for line in lines if line["message"] == "ready"]
     assert ready["start_seconds"] > 0
     assert ready["resident_mib"] > 0
+
+
+def test_the_score_in_words(server: Server, phantom_png: bytes) -> None:
+    told = server.client.post("/score?overlay=false", content=phantom_png).json()
+    answer = server.client.post("/score", content=phantom_png, headers={"accept": "text/plain"})
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    score, zones, notice = answer.text.splitlines()
+    assert score == f"Lung severity score {told['score']} of 6."
+    for zone in told["zones"]:
+        assert (zone["zone"].replace("_", " ") in zones) is zone["affected"]
+    assert notice.endswith("Research use only. Not a medical device.")

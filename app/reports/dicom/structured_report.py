@@ -34,7 +34,7 @@ from app.reports.dicom.encoding import encode
 from app.reports.dicom.identity import PRODUCT, weights_parameters
 from app.reports.dicom.segmentation import segment_number
 from app.reports.schema import NOTICE
-from app.reports.words import readable, refusals, summarise
+from app.reports.words import describe_zones, readable, refusals, summarise
 
 SERIES_NUMBER: Final = 9002
 _PLACES: Final = 4
@@ -132,7 +132,7 @@ def _whole_group(content: ReportContent) -> MeasurementsAndQualitativeEvaluation
         ],
         source_images=[SourceImageForMeasurementGroup(image.SOPClassUID, image.SOPInstanceUID)],
     )
-    group[0].ContentSequence.extend(_comment(text) for text in (summarise(content.analysis), NOTICE))
+    group[0].ContentSequence.extend(_comment(text) for text in (summarise(analysis), describe_zones(analysis), NOTICE))
     return group
 
 

@@ -16,6 +16,7 @@ from app.reports.dicom.structured_report import write_report
 from tests.app.reports.dicom.cases import SHARES, analysis, bare_source, case_of, full_source, refused
 
 NOTICE = "Research use only. Not a medical device."
+ZONES_TEXT = "Affected zones (over 31 %): right lower 50 %, left middle 90 %"
 
 
 def read(case: ReportContent) -> highdicom.sr.Comprehensive3DSR:
@@ -64,7 +65,7 @@ def test_the_score(report: highdicom.sr.Comprehensive3DSR) -> None:
         "diseased_share": 25.0,
     }
     assert evaluations(whole(report)) == [("scorable", codes.SCT.Yes.value), ("quality_flag", "borderline")]
-    assert comments(report) == ["Lung severity score 2 of 6", NOTICE]
+    assert comments(report) == ["Lung severity score 2 of 6", ZONES_TEXT, NOTICE]
 
 
 def test_the_zones(report: highdicom.sr.Comprehensive3DSR) -> None:
@@ -123,7 +124,7 @@ def test_a_radiograph_that_cannot_be_scored_has_no_figure() -> None:
         ("quality_flag", "view_unknown"),
         ("refusal", "lungs_not_found"),
     ]
-    assert comments(report) == ["No score is given. Lungs not found", NOTICE]
+    assert comments(report) == ["No score is given. Lungs not found", "The zones were not assessed", NOTICE]
     assert report.content.get_planar_roi_measurement_groups() == []
     assert [kind for *_, kind in report.get_evidence()] == [full_source().SOPClassUID]
 
