@@ -1,11 +1,12 @@
 # make serve   sets up and starts the service with the embedded models (CPU or GPU)
-# make test    sets up and runs the tests
+# make test    sets up and runs the tests that take a few seconds at most
+# make test-all  those and the rest: real servers and browsers, loads and attacks, training
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CXR_DATA ?= $(wildcard ../shared/cxr ../shared/cxr-adults)
 
-.PHONY: serve test lint types check evaluate bench examples lock clean
+.PHONY: serve test test-all lint types check evaluate bench examples lock clean
 
 # PyTorch runs networks on an NVIDIA GPU, and reads other weights than the embedded ones: without either it is not installed.
 NEEDS_TORCH := $(shell { nvidia-smi -L || env | grep '^CXR_\(LUNGS\|DISEASE\)_WEIGHTS=.' || \
@@ -14,8 +15,13 @@ NEEDS_TORCH := $(shell { nvidia-smi -L || env | grep '^CXR_\(LUNGS\|DISEASE\)_WE
 serve: $(VENV)/$(if $(NEEDS_TORCH),torch,serve).stamp
 	$(BIN)/python -m app
 
+LATER := system or timing or slow
+
 test: $(VENV)/dev.stamp
-	PYTEST_ADDOPTS="$(PYTEST_ADDOPTS)" $(BIN)/python -m pytest
+	PYTEST_ADDOPTS="$(PYTEST_ADDOPTS)" $(BIN)/python -m pytest -m "not ($(LATER))"
+
+test-all: test
+	PYTEST_ADDOPTS="$(PYTEST_ADDOPTS)" $(BIN)/python -m pytest -m "$(LATER)"
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
@@ -24,7 +30,7 @@ lint: $(VENV)/dev.stamp
 types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
-check: lint types test
+check: lint types test-all
 
 # The embedded default against people, on radiograph packs: fails when a bar is missed.
 evaluate: $(VENV)/dev.stamp

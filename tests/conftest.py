@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import pytest
@@ -16,7 +17,36 @@ settings.register_profile("fresh", UNTIMED, derandomize=False)
 settings.load_profile("fixed")
 
 
+MARKED = {
+    "system": (
+        "docker",
+        "app/viewer",
+        "app/reports/dicom/test_orthanc.py",
+        "docs/test_postman.py",
+        "docs/test_snippets.py",
+    ),
+    "timing": ("robustness", "app/test_load.py", "app/test_early_answers.py"),
+    "slow": (
+        "app/test_bugs.py",
+        "app/test_security.py",
+        "app/test_start.py",
+        "benchmarks",
+        "models/training",
+        "models/evaluation/test_complexity.py",
+        "models/evaluation/test_streams.py",
+        "models/weights/test_checkpoints.py",
+        "models/runtime/test_conversion.py",
+    ),
+}
+"""By marker, the folders and files of which all tests have it; `make test` leaves them to `make test-all`."""
+TESTS = Path(__file__).parent
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for marker, places in MARKED.items():
+        for item in items:
+            if any(item.path.is_relative_to(TESTS / place) for place in places):
+                item.add_marker(marker)
     if torch.cuda.is_available():
         return
     for item in items:

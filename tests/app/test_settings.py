@@ -34,7 +34,6 @@ def test_the_largest_detector_s_picture_fits_uncompressed() -> None:
 @pytest.mark.parametrize(
     ("file", "pattern", "room"),
     [
-        ("README.md", r"`CXR_MAX_UPLOAD_MB` \| `(\d+)`", 0),
         ("docs/operations.md", r"`CXR_MAX_UPLOAD_MB` \| `(\d+)`", 0),
         ("docs/api.md", r"`CXR_MAX_UPLOAD_MB`, (\d+) MiB", 0),
         ("docker/gateway/start.sh", r"CXR_MAX_UPLOAD_MB:-(\d+)}", 0),

@@ -115,7 +115,7 @@ def test_the_edge_can_write_its_archive_only_and_is_not_root(services: dict[str,
 def test_the_edges_variables_are_those_that_it_reads(services: dict[str, Any]) -> None:
     folder = ROOT / "docker" / "orthanc"
     start = (folder / "start.sh").read_text()
-    settings = (folder / "settings.py").read_text()
+    settings = (folder / "cxr_edge" / "settings.py").read_text()
     page = (ROOT / "docs" / "pacs.md").read_text()
     for name in services["edge"]["environment"]:
         assert f"${{{name}:-" in start or f'"{name.removeprefix("CXR_PACS_")}"' in settings, name
