@@ -17,7 +17,7 @@ def main() -> int:
         faults = [f"CXR_{fault['loc'][0]}".upper() + f": {fault['msg']}" for fault in error.errors()]
         print(f"settings: {'; '.join(faults)}", file=sys.stderr)
         return SETTINGS_STATUS
-    # Loads what takes seconds: a wrong setting is told before.
+    # This import takes seconds; a wrong setting is reported before it.
     from app.serving import serve
 
     return serve(settings)

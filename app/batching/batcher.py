@@ -27,8 +27,8 @@ class Batcher:
         stages: Mapping[StageName, Stage],
         queues: StageQueues,
         on_lost: Callable[[str], None],
-        observe: Observe = lambda *_: None,
-        device_limit: float = 20.0,
+        observe: Observe,
+        device_limit: float,
     ) -> None:
         """Args:
         on_lost: called in one of the device's threads when it is lost; the process should end.

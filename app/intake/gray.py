@@ -94,8 +94,14 @@ def _by_table(samples: NDArray[Any], low: int, high: int) -> Gray:
     if high > low:
         table[low : high + 1] = np.rint(np.linspace(0, 255, high - low + 1))
         table[high:] = 255
+    return looked_up(samples, table)
+
+
+def looked_up(samples: NDArray[Any], table: Gray) -> Gray:
+    """The gray of each sample [H, W] of 8 or 16 bits, unsigned, by a table of all its 256 or 65,536 values."""
     # OpenCV does not see in which order a sample's bytes are.
-    return np.asarray(cv2.LUT(samples.astype(np.uint16, copy=False), table), np.uint8)
+    native = samples.astype(samples.dtype.newbyteorder("="), copy=False)
+    return np.asarray(cv2.LUT(native, table), np.uint8)
 
 
 def _by_bands(samples: NDArray[Any], low: float, high: float) -> Gray:

@@ -2,7 +2,6 @@
 
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from io import BytesIO
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -16,7 +15,7 @@ _MAKERS: Final[Mapping[ResultName, Callable[[Finding, Polarity], bytes]]] = {
     "seg": segmentation_dicom,
     "sr": report_dicom,
     "sc": capture_dicom,
-    "json": lambda finding, _: score_json(replace(finding, overlay=None)),
+    "json": lambda finding, _: score_json(finding),
 }
 _LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a ZIP can hold: with the moment of the request the same results would give other bytes."""
@@ -51,17 +50,14 @@ def zipped(finding: Finding, polarity: Polarity, include: Sequence[ResultName]) 
     return file.getvalue()
 
 
-def root_type(include: Sequence[ResultName]) -> str:
-    """The media type of the first part."""
-    return JSON if include[0] == "json" else DICOM
+def media_type_of(name: ResultName) -> str:
+    """Of one result by itself."""
+    return JSON if name == "json" else DICOM
 
 
 def _parts(finding: Finding, polarity: Polarity, include: Sequence[ResultName]) -> list[_Part]:
+    endings = {JSON: "json", DICOM: "dcm"}
     return [
-        _Part(
-            f"{name}.json" if name == "json" else f"{name}.dcm",
-            JSON if name == "json" else DICOM,
-            _MAKERS[name](finding, polarity),
-        )
-        for name in include
+        _Part(f"{name}.{endings[media_type]}", media_type, _MAKERS[name](finding, polarity))
+        for name, media_type in ((name, media_type_of(name)) for name in include)
     ]

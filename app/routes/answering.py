@@ -30,13 +30,17 @@ Render: TypeAlias = Callable[[Finding], bytes]
 """An analysed radiograph to the answer's body; runs in the host pool."""
 
 
+def accept_any(radiograph: Radiograph) -> None:
+    """A check that every radiograph passes."""
+
+
 async def answer(
     request: Request,
     query: AnalysisQuery,
     render: Render,
     media_type: str,
     overlay: PictureFormat | None = None,
-    check: Check = lambda _: None,
+    check: Check = accept_any,
 ) -> Response:
     """Admits, receives, analyses and renders, all within the deadline and while the client stays.
 
@@ -77,7 +81,7 @@ async def answer(
 
 
 def _noted(request: Request, check: Check, radiograph: Radiograph) -> None:
-    """Names the upload's content in the log, whatever becomes of it, and checks it."""
+    """Writes the upload's hash into the request's log line, then checks the radiograph."""
     request.state.log["sha256"] = radiograph.sha256
     check(radiograph)
 
@@ -90,6 +94,7 @@ def _finished(
     radiograph: Radiograph,
     analysis: Analysis,
 ) -> tuple[Finding, bytes]:
+    """What was found, for the log and the metrics, and the answer's body."""
     models = report_models(request.app.state.service.workflow)
     finding = Finding(request_id(request.scope), radiograph, analysis, models, overlay, clock)
     return finding, render(finding)

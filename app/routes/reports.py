@@ -8,10 +8,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from app.http.negotiation import choose_media_type
-from app.intake import Radiograph
-from app.reports.bundle import multipart, root_type, zipped
+from app.reports.bundle import media_type_of, multipart, zipped
 from app.reports.dicom import DICOM, capture_dicom, check_reportable, report_dicom
-from app.routes.answering import answer
+from app.routes.answering import accept_any, answer
 from app.routes.authentication import require_key
 from app.routes.documented import BINARY, BODY, PROBLEM_RESPONSES
 from app.routes.query import AnalysisQuery, ReportsQuery
@@ -19,10 +18,6 @@ from app.routes.query import AnalysisQuery, ReportsQuery
 MULTIPART, ZIP = "multipart/related", "application/zip"
 
 router = APIRouter(prefix="/reports", tags=["analysis"], dependencies=[Depends(require_key)])
-
-
-def _anything(radiograph: Radiograph) -> None:
-    """JSON can be made of every radiograph."""
 
 
 class _DicomResponse(Response):
@@ -44,13 +39,13 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 async def reports(request: Request, query: Annotated[ReportsQuery, Query()]) -> Response:
     """Several results of one analysis: `multipart/related`, or with `Accept: application/zip` a ZIP."""
     wanted = choose_media_type(request.headers.get("accept", ""), [MULTIPART, ZIP])
-    check = check_reportable if set(query.include) != {"json"} else _anything
+    check = check_reportable if set(query.include) != {"json"} else accept_any
     if wanted == ZIP:
         render = partial(zipped, polarity=query.polarity, include=query.include)
         return await answer(request, query, render, ZIP, check=check)
     boundary = uuid4().hex
     parts = partial(multipart, polarity=query.polarity, include=query.include, boundary=boundary)
-    media_type = f'{MULTIPART}; type="{root_type(query.include)}"; boundary={boundary}'
+    media_type = f'{MULTIPART}; type="{media_type_of(query.include[0])}"; boundary={boundary}'
     return await answer(request, query, parts, media_type, check=check)
 
 

@@ -16,7 +16,8 @@ _NO_DEVICE: Final = 100
 
 def are_there() -> bool:
     """Whether there is a GPU with its driver, of use or not."""
-    return _driver_fault() is None or _driver_status() not in (None, 0, _NO_DEVICE)
+    status = _driver_status()
+    return _driver_count() > 0 if status == 0 else status not in (None, _NO_DEVICE)
 
 
 def fault(number: int) -> str | None:

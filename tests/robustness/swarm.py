@@ -26,7 +26,7 @@ third worst: twice that is what one time slice of the kernel's scheduler, or one
 machine whose processors the attackers, the others and the service share. An event loop that is held up or a host pool
 that is taken shows in seconds."""
 TIMES_QUIET: Final = 12
-"""The same on a slower machine, whose quiet p99 is longer."""
+"""So many times the quiet p99 an attack may cause on a slower machine, where that is more than ``FLOOR_MS``."""
 _OTHERS: Final = 2
 _FIRST_SECONDS: Final = 30.0
 

@@ -17,12 +17,11 @@ from app.intake.dicom.lookup import Lookup, read_lookup, read_palette
 from app.intake.dicom.pixels import PixelModule
 from app.intake.dicom.values import read_integer, read_number
 from app.intake.dicom.window import Window, read_window
-from app.intake.gray import Gray
+from app.intake.gray import Gray, looked_up
 from app.intake.value_range import Flags, Values, value_range
 
 _IDENTITY: Final = (1.0, 0.0)
 _FLUOROSCOPY: Final = frozenset({uid.XRayAngiographicImageStorage, uid.XRayRadiofluoroscopicImageStorage})
-_BAND_PIXELS: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def apply_grayscale(samples: Samples, bits: int, module: PixelModule, scale: Gra
             span = _range(samples, np.where(is_padding, np.nan, values)[patterns])
         shares = _shares(values, span, scale)
     table = _gray_table(shares, is_padding, scale.inverted)[patterns]
-    return np.asarray(cv2.LUT(samples, table), np.uint8)
+    return looked_up(samples, table)
 
 
 def stored_values(levels: int, bits: int, signed: bool) -> Values:

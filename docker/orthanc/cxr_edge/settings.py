@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast, get_args
+from typing import cast
 
-from cxr_edge.service import Result
+from cxr_edge.service import RESULTS, Result
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _LARGEST_SECONDS = 3600.0
@@ -56,8 +56,8 @@ class Settings:
             return found
 
         results = tuple(word.lower() for word in _words(text("RESULTS", "seg,sr,sc")))
-        if not results or not set(results) <= set(get_args(Result)):
-            raise ValueError(f"CXR_PACS_RESULTS: expected some of {', '.join(get_args(Result))}")
+        if not results or not set(results) <= set(RESULTS):
+            raise ValueError(f"CXR_PACS_RESULTS: expected some of {', '.join(RESULTS)}")
         forward = text("FORWARD", "")
         if not _NAME.fullmatch(forward):
             raise ValueError(f"CXR_PACS_FORWARD: not the name of a peer: {forward!r}")
