@@ -19,7 +19,7 @@ _MOST: Final = 0.025
 """Of the pixels, at either end, that can be left out: a label of 2 %, and what a sample of them errs."""
 _STRAY: Final = 0.0002
 """Of the pixels: so many may lie in a gap."""
-_SAMPLE, _LARGE_SAMPLE = 1 << 14, 1 << 18
+_SAMPLE, _LARGE_SAMPLE = 1 << 14, 1 << 17
 """Pixels. The small one, which suffices for most pictures, takes half a millisecond of a picture of any size."""
 _NEIGHBOURS: Final = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
@@ -33,15 +33,16 @@ def value_range(samples: NDArray[Any], ends: tuple[float, float], values: Values
         values: float64 [N], that of sample n, not a number where such pixels are no part of the picture. None:
             samples are values themselves.
     """
+    table = None if values is None else values.astype(np.float32)
     places = np.ix_(*(np.arange(0, side, _step(samples, _SAMPLE)) for side in samples.shape))
-    pixels = _looked_up(samples[places], values)
+    pixels = _looked_up(samples[places], table)
     there = pixels[~np.isnan(pixels)]
     first, last = (float(value) for value in np.quantile(there, (_MIDDLE, 1 - _MIDDLE)))
     gap = _GAP * (last - first)
     if not gap > 0:
         return ends
     # Bad pixels and the edges of letters are steep. Tissue is not: a picture that is steep all over shows none.
-    steps = np.abs(_around(samples, values, places) - pixels)
+    steps = np.abs(_around(samples, table, places) - pixels)
     even = pixels[~(steps >= gap).any(axis=0)]
     if even.size < there.size / 2:
         return ends
@@ -50,7 +51,7 @@ def value_range(samples: NDArray[Any], ends: tuple[float, float], values: Values
     is_high = ends[1] > high + gap and np.mean(there > high + gap) <= _MOST
     if not (is_low or is_high):
         return ends
-    found = _widened(samples, values, (low, high), gap)
+    found = _widened(samples, table, (low, high), gap)
     return found[0] if is_low else ends[0], found[1] if is_high else ends[1]
 
 
@@ -70,36 +71,34 @@ def _end(values: Pixels, start: float, gap: float, count: int) -> float:
     return float(ordered[can_end][np.argmax(within <= 1.5 * within.min())])
 
 
-def _widened(
-    samples: NDArray[Any], values: Values | None, ends: tuple[float, float], gap: float
-) -> tuple[float, float]:
+def _widened(samples: NDArray[Any], table: Pixels | None, ends: tuple[float, float], gap: float) -> tuple[float, float]:
     """``ends`` that a small sample gave, moved to the last values of a large one that are near to them."""
     step = _step(samples, _LARGE_SAMPLE)
-    pixels = _looked_up(samples[::step, ::step], values)
+    pixels = _looked_up(samples[::step, ::step], table)
     low, high = ends
     middle, half = (low + high) / 2, (high - low) / 2
     off = np.abs(pixels - np.float32(middle)) - np.float32(half)
     rows, columns = np.divmod(np.flatnonzero((off > 0) & (off < gap)), pixels.shape[1])
     near = pixels[rows, columns]
-    around = _around(samples, values, (rows * step, columns * step))
+    around = _around(samples, table, (rows * step, columns * step))
     # No bad pixel by itself, and no edge of what lies farther out.
     counts = (np.abs(around - near) < gap).any(axis=0) & (np.abs(around - middle) < half + gap).all(axis=0)
     return min(low, float(near[counts].min(initial=low))), max(high, float(near[counts].max(initial=high)))
 
 
-def _around(samples: NDArray[Any], values: Values | None, places: Places) -> Pixels:
+def _around(samples: NDArray[Any], table: Pixels | None, places: Places) -> Pixels:
     """The four neighbours [4, …] of the pixels at ``places`` […]; at the picture's edge a pixel is its own."""
     (rows, columns), (height, width) = places, samples.shape
     return np.stack(
         [
-            _looked_up(samples[np.clip(rows + down, 0, height - 1), np.clip(columns + right, 0, width - 1)], values)
+            _looked_up(samples[np.clip(rows + down, 0, height - 1), np.clip(columns + right, 0, width - 1)], table)
             for down, right in _NEIGHBOURS
         ]
     )
 
 
-def _looked_up(samples: NDArray[Any], values: Values | None) -> Pixels:
-    return (samples if values is None else values[samples]).astype(np.float32)
+def _looked_up(samples: NDArray[Any], table: Pixels | None) -> Pixels:
+    return samples.astype(np.float32) if table is None else table.take(samples)
 
 
 def _step(samples: NDArray[Any], most: int) -> int:
