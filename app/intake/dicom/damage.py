@@ -1,4 +1,4 @@
-"""What pydicom and imagecodecs raise for damaged files, and how they are kept from telling of them."""
+"""The exceptions of pydicom and imagecodecs for damaged files, and settings that silence their messages."""
 
 import logging
 import struct
@@ -9,7 +9,7 @@ from typing import Final
 from pydicom import config
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
-# By fuzzing and by reading them.
+# Found by fuzzing and by reading their code.
 DAMAGE: Final = (
     OSError,  # MeteredFile's allowance
     EOFError,  # data that end inside a sequence or an item
@@ -17,7 +17,7 @@ DAMAGE: Final = (
     BytesLengthException,  # values that are not whole numbers of their VR
     ValueError,  # values that are no number, date or UID; undecodable text
     TypeError,  # values of another type than their VR's
-    KeyError,  # VRs and tags that nobody knows
+    KeyError,  # unknown VRs and tags
     IndexError,
     AttributeError,  # elements that should have been there, or should have been sequences
     NotImplementedError,  # VRs that pydicom does not convert
@@ -31,9 +31,9 @@ DAMAGE: Final = (
     zlib.error,
 )
 
-# All of them name values of the file, which may be the patient's; a filter set once also spares every thread
-# the race of warnings.catch_warnings.
+# Their messages can quote values of the file, which may be the patient's. The warnings filter is set once, as
+# warnings.catch_warnings is not thread-safe.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", module=r"(pydicom|app\.intake)\b")
-# Radiographs in archives break the rules for values in many harmless ways, and are read all the same.
+# Radiographs in archives break the rules for values in many harmless ways, and have to be read nevertheless.
 config.settings.reading_validation_mode = config.IGNORE

@@ -1,4 +1,4 @@
-"""A header of bounded size whose every element can be read."""
+"""Cleans a header: afterwards it has a bounded size, and every element can be read."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ MAX_DEPTH: Final = 8
 MAX_VALUE_BYTES: Final = 64 * 1024
 MAX_TABLE_BYTES: Final = 1024 * 1024
 _TABLES: Final = frozenset({0x00283000, 0x00283010, 0x00283006, 0x00281201, 0x00281202, 0x00281203})
-"""Modality and VOI LUT Sequence, their LUT Data, and the data of palettes: up to 65,536 entries each."""
+"""Modality and VOI LUT Sequence, their LUT Data, and palette data: up to 65,536 entries each."""
 _KNOWN: Final = frozenset(representation.value for representation in VR)
 _BULK: Final = frozenset({0x00880200, 0x54000100, 0xFFFAFFFA, 0xFFFCFFFC})
 """Icon, waveform and signature sequences, trailing padding."""
@@ -24,24 +24,24 @@ _BULK_GROUPS: Final = frozenset({0x5000, 0x6000, 0x7F00})
 
 
 class UnknownRepresentation(Exception):
-    """An element's value representation is none: what stands there may be taken for something else."""
+    """An element has an invalid value representation, so its content may have been misread."""
 
 
 def clean(dataset: Dataset, strict: bool = False) -> None:
-    """Converts every element in place; what is private, bulk, too large or not to be converted is taken out.
+    """Converts every element in place, and removes those that are private, bulk, too large or cannot be converted.
 
-    Radiographs in archives have empty, misspelt and overlong values in elements that nobody needs here: they are
-    no reason to refuse a picture, and later readers of the header shall not stumble over them.
+    Radiographs in archives have empty, misspelt and overlong values in elements that are not needed here. They are no
+    reason to refuse a picture, but must not trip later readers of the header.
 
     Raises:
         UnreadableImage: implausibly many elements.
-        UnknownRepresentation: there is one, and ``strict`` is set.
+        UnknownRepresentation: an invalid value representation, and ``strict`` is set.
     """
     _clean(dataset, 0, 0, strict)
 
 
 def _clean(dataset: Dataset, depth: int, count: int, strict: bool) -> int:
-    """``clean`` of one level; the elements met so far."""
+    """Cleans one level; returns the number of elements met so far."""
     for tag in list(dataset.keys()):
         count += 1
         if count > MAX_ELEMENTS:
@@ -63,11 +63,11 @@ def _clean(dataset: Dataset, depth: int, count: int, strict: bool) -> int:
 
 
 def _as_read(dataset: Dataset, tag: BaseTag) -> DataElement | RawDataElement | None:
-    """The element, not converted where that can wait; None where it cannot and fails."""
+    """The element, unconverted if possible; None where its conversion fails."""
     try:
         return dataset.get_item(tag)
     except DAMAGE:
-        # pydicom converts what is empty at once.
+        # pydicom converts an empty element at once.
         return None
 
 
@@ -90,5 +90,5 @@ def _converts(dataset: Dataset, tag: BaseTag) -> bool:
         element = dataset[tag]
     except DAMAGE:
         return False
-    # What pydicom knows as a sequence may still be bytes, where the file gives another VR.
+    # An element that pydicom knows as a sequence may still hold bytes, where the file gives another VR.
     return element.VR != "SQ" or all(isinstance(item, Dataset) for item in element.value or ())

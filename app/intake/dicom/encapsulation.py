@@ -14,10 +14,10 @@ def join_fragments(pixels: memoryview) -> bytes:
     """All fragments after the offset table, joined: with one frame they are its codestream.
 
     Args:
-        pixels: from the first item on; what follows the sequence's end is left alone.
+        pixels: from the first item on; what follows the sequence's end is ignored.
 
     Raises:
-        UnreadableImage: not items to the sequence's end, implausibly many, or none but the offset table.
+        UnreadableImage: damaged or cut off, implausibly many fragments, or none after the offset table.
     """
     fragments: list[memoryview] = []
     place = 0

@@ -1,7 +1,7 @@
 """Stored values → 8-bit gray: modality LUT, VOI LUT, presentation LUT (PS3.4 N.2, PS3.3 C.11).
 
-A stored value has 16 bits at most, so the whole chain is worked out once for each value that there can be, and the
-picture is looked up in the result.
+A stored value has at most 16 bits, so the whole chain is computed once for each possible value, and the picture is
+looked up in the resulting table.
 """
 
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ _FLUOROSCOPY: Final = frozenset({uid.XRayAngiographicImageStorage, uid.XRayRadio
 
 @dataclass(frozen=True, slots=True)
 class Grayscale:
-    """The transformations of one header, in their order.
+    """The transformations of one header, in the order in which they apply.
 
     Attributes:
         modality: LUT, or slope and intercept.
-        voi: LUT or window; None: the ``value_range`` of what is there.
+        voi: LUT or window; None: the ``value_range`` of the picture.
         inverted: whether the smallest value is shown white.
-        padding: smallest and largest stored value that is no part of the picture; None without any.
-        whole_range: with no ``voi``, the largest value that can be stored is white and 0 is black, whatever is there.
+        padding: first and last of the stored values that are no part of the picture; None without any.
+        whole_range: without ``voi``, the largest value that can be stored is white and 0 is black, whatever occurs.
     """
 
     modality: Lookup | tuple[float, float]
@@ -46,13 +46,13 @@ class Grayscale:
 def read_grayscale(dataset: Dataset, module: PixelModule) -> Grayscale:
     """The transformations that ``dataset`` asks for.
 
-    Of several VOI LUTs it is the first one, of several windows the first that is one; a LUT goes before a window
-    (C.11.2). Polarity is turned once where Photometric Interpretation is MONOCHROME1 or Presentation LUT Shape
-    INVERSE: in a DX image both stand for the same thing (C.8.11.3), so together they turn no more than either.
+    The first VOI LUT is used, else the first valid window (C.11.2). The picture is inverted where Photometric
+    Interpretation is MONOCHROME1 or Presentation LUT Shape is INVERSE. In a DX image both mean the same (C.8.11.3), so
+    both together invert it once.
 
     Raises:
         UnsupportedDicom: a palette of colours.
-        UnreadableImage: a LUT that is damaged.
+        UnreadableImage: a damaged LUT.
     """
     if module.photometric == "PALETTE COLOR":
         return Grayscale(_IDENTITY, read_palette(dataset, module.signed), False, None, False)
@@ -65,15 +65,15 @@ def read_grayscale(dataset: Dataset, module: PixelModule) -> Grayscale:
 
 
 def apply_grayscale(samples: Samples, bits: int, module: PixelModule, scale: Grayscale) -> Gray:
-    """uint8 [H, W], air dark, of ``samples`` [H, W] as they are allocated.
+    """Transforms ``samples`` [H, W], as they are allocated, to uint8 [H, W] in which air is dark.
 
-    Bits that are not stored are left out, and padding is black.
+    Bits that are not stored are ignored, and padding becomes black.
 
     Args:
-        bits: that can be set in a sample; a codestream may have fewer than are stored, and has its sign there.
+        bits: how many a sample can have. A codestream may have fewer than are stored; the highest of them is the sign.
 
     Raises:
-        UnreadableImage: transformations that do not end in numbers.
+        UnreadableImage: transformations whose result is not finite.
     """
     shift = module.high_bit + 1 - module.stored if bits > module.high_bit else 0
     levels = 1 << module.stored
@@ -93,7 +93,7 @@ def apply_grayscale(samples: Samples, bits: int, module: PixelModule, scale: Gra
 
 
 def stored_values(levels: int, bits: int, signed: bool) -> Values:
-    """What each pattern of bits 0 … ``levels`` - 1 stands for, float64; with a sign in the highest of ``bits``."""
+    """The value of each bit pattern 0 … ``levels`` - 1, float64; the highest of ``bits`` is the sign if ``signed``."""
     values = np.arange(levels, dtype=np.float64)
     if signed:
         values[values >= 1 << bits - 1] -= 1 << bits
@@ -101,7 +101,7 @@ def stored_values(levels: int, bits: int, signed: bool) -> Values:
 
 
 def _gray_table(shares: Values, is_padding: Flags, inverted: bool) -> Gray:
-    """uint8 [N]: the gray of each share of white [N]; raises UnreadableImage where that is no number."""
+    """uint8 [N]: the gray of each share of white [N]; raises UnreadableImage where a share is not finite."""
     if not np.isfinite(shares).all():
         raise UnreadableImage("The header's rescale or window values do not give numbers")
     table = np.rint((1 - shares if inverted else shares) * 255).astype(np.uint8)
@@ -117,21 +117,21 @@ def _modality_values(stored: Values, modality: Lookup | tuple[float, float]) -> 
 
 
 def _shares(values: Values, span: tuple[float, float], scale: Grayscale) -> Values:
-    """From modality values [N] to 0..1; ``span`` is what there is without VOI LUT and window."""
+    """Maps modality values [N] to 0..1; ``span`` is the range to show without VOI LUT and window."""
     if isinstance(scale.voi, Lookup):
         return scale.voi.of(values) / scale.voi.top
     if scale.voi is not None:
         return scale.voi.of(values)
     low, high = span
     if not high > low:
-        # As any other picture of a single value: black, whichever way it is shown.
+        # A picture with a single value is black, as in other formats, even if it is inverted.
         return np.full(len(values), float(scale.inverted))
-    # Values that are not there may be far out.
+    # Values that do not occur in the picture may lie outside the span.
     return np.clip((values - low) / (high - low), 0, 1)
 
 
 def _range(samples: Samples, values: Values) -> tuple[float, float]:
-    """The ``value_range`` of ``samples`` [H, W], where that of sample n is ``values[n]``."""
+    """The ``value_range`` of ``samples`` [H, W], where sample n has the value ``values[n]``."""
     count = int(samples.max()) + 1
     is_there = cv2.calcHist([samples], [0], None, [count], [0, count]).ravel() > 0
     found = values[:count][is_there & ~np.isnan(values[:count])]
@@ -139,22 +139,22 @@ def _range(samples: Samples, values: Values) -> tuple[float, float]:
 
 
 def _read_modality(dataset: Dataset, signed: bool) -> Lookup | tuple[float, float]:
-    """Modality LUT, else rescale; neither where XA and XRF have them to undo what made the picture fit to be shown."""
+    """Modality LUT, else rescale; neither for XA and XRF where applying it would undo the processing for display."""
     relationship = str(dataset.get("PixelIntensityRelationship", "")).strip().upper()
-    # PS3.3 C.8.7.1.1.2. In other classes the attribute says nothing about what is to be shown (C.8.11.3.1.2).
+    # PS3.3 C.8.7.1.1.2. In other classes the attribute does not affect what is shown (C.8.11.3.1.2).
     if relationship in ("LOG", "DISP") and str(dataset.get("SOPClassUID", "")).strip() in _FLUOROSCOPY:
         return _IDENTITY
     return read_lookup(dataset, "ModalityLUTSequence", signed) or _read_rescale(dataset)
 
 
 def _read_rescale(dataset: Dataset) -> tuple[float, float]:
-    """Slope and intercept; what is absent or makes no sense changes nothing."""
+    """Slope and intercept; 1 and 0 where absent or invalid."""
     slope, intercept = read_number(dataset.get("RescaleSlope")), read_number(dataset.get("RescaleIntercept"))
     return slope or 1.0, intercept or 0.0
 
 
 def _may_be_negative(modality: Lookup | tuple[float, float], module: PixelModule) -> bool:
-    """Whether a VOI LUT's input has a sign (C.11.2.1.1): that of samples counts only as the rescale leaves it."""
+    """Whether a VOI LUT's input, which is the output of the modality step, can be negative (C.11.2.1.1)."""
     if isinstance(modality, Lookup):
         return False
     slope, intercept = modality
@@ -173,6 +173,6 @@ def _read_padding(dataset: Dataset, module: PixelModule) -> tuple[int, int] | No
 
 
 def _sample(value: int, module: PixelModule) -> int:
-    """A number of 16 bits with the sign that samples have: its own VR may be the other one."""
+    """A 16-bit number, signed if the samples are: its own VR may say otherwise."""
     value &= 0xFFFF
     return value - 0x10000 if module.signed and value >= 0x8000 else value

@@ -20,9 +20,9 @@ class Lookup:
     """A lookup table.
 
     Attributes:
-        first: the value that the first entry is for; values below and above the table take its ends.
+        first: the value that the first entry is for; values outside the table take its first or last entry.
         entries: float64 [N].
-        top: its largest entry, over 0: many tables declare more bits than they have.
+        top: its largest entry, at least 1; the bits that a table declares are no measure, as many declare too many.
     """
 
     first: int
@@ -31,7 +31,7 @@ class Lookup:
 
     def of(self, values: Values) -> Values:
         """The entry of each value."""
-        # Before it becomes an integer: a rescaled value may be beyond all of them.
+        # Clipped before the conversion: a rescaled value may exceed any integer type.
         places = np.clip(np.rint(np.nan_to_num(values) - self.first), 0, len(self.entries) - 1)
         found: Values = self.entries[places.astype(np.int64)]
         return found
@@ -41,7 +41,7 @@ def read_lookup(dataset: Dataset, keyword: str, signed: bool) -> Lookup | None:
     """The first table of the sequence ``keyword``; None without one.
 
     Args:
-        signed: whether what is looked up can be below zero.
+        signed: whether the values looked up can be below zero.
 
     Raises:
         UnreadableImage: a table that is not what its descriptor says.
@@ -80,7 +80,7 @@ def read_palette(dataset: Dataset, signed: bool) -> Lookup:
 
 
 def _read_table(descriptor: Any, data: Any, dataset: Dataset, signed: bool) -> Lookup:
-    """Raises UnreadableImage."""
+    """The table with this descriptor and data; raises UnreadableImage."""
     is_little = dataset.original_encoding[1] is not False
     try:
         count, first, bits = (int(value) for value in descriptor)
@@ -91,7 +91,7 @@ def _read_table(descriptor: Any, data: Any, dataset: Dataset, signed: bool) -> L
     if not 1 <= bits <= 16:
         raise UnreadableImage(_DAMAGED)
     if bits == 8 and count <= 2 * len(entries) < 2 * count:
-        # Two entries to a word, as some writers pack them; the table is in the order of the bytes.
+        # Some writers pack two entries into a word; the entries are in the order of the bytes.
         entries = entries.astype("<u2" if is_little else ">u2").view(np.uint8)
     if len(entries) < count:
         raise UnreadableImage(_DAMAGED)
@@ -107,8 +107,8 @@ def _entries(data: Any, is_little: bool) -> NDArray[Any]:
 
 
 def _with_sign(first: int, signed: bool, dataset: Dataset) -> int:
-    """The first value mapped, which has a sign where the values that are looked up have one."""
+    """The first value mapped; it is signed where the values looked up are."""
     if signed:
         return first - 0x10000 if first >= 0x8000 else first
-    # Implicit VR does not say: pydicom takes the sign of the samples. Where the file itself says SS, it is believed.
+    # With implicit VR, pydicom takes the sign from the samples. An explicit SS in the file is kept.
     return first & 0xFFFF if dataset.original_encoding[0] else first

@@ -24,9 +24,9 @@ class DicomRadiograph:
     """What a DICOM object holds.
 
     Attributes:
-        pixels: uint8 [H, W], C-contiguous, polarity right: air is dark.
+        pixels: uint8 [H, W], C-contiguous, in the right polarity: air is dark.
         source: the header with ``file_meta``, without pixels, private and bulk elements.
-        flags: what the header says against a score, codes of ``models.quality``.
+        flags: reasons in the header not to trust a score, as codes of ``models.quality``.
     """
 
     pixels: Gray
@@ -35,15 +35,15 @@ class DicomRadiograph:
 
 
 def read_dicom(data: Upload, limits: Limits, body_parts: Iterable[str] = ()) -> DicomRadiograph:
-    """The radiograph in ``data``, a whole file; thread-safe.
+    """Decodes the radiograph in ``data``, a whole file; thread-safe.
 
     Args:
         limits: checked on the header, before pixels are decoded.
-        body_parts: further words in Body Part Examined that mean the chest.
+        body_parts: more words in Body Part Examined that mean the chest.
 
     Raises:
         ImageTooLarge, ImageTooSmall: by rows and columns.
-        UnsupportedDicom: not a radiograph's object, several frames, colour, or a transfer syntax that is not read.
+        UnsupportedDicom: not a radiograph, several frames, colour, or an unsupported transfer syntax.
         UnreadableImage: damaged, cut off, or contradicting itself.
     """
     try:
@@ -65,7 +65,7 @@ def read_dicom(data: Upload, limits: Limits, body_parts: Iterable[str] = ()) -> 
 
 
 def _parsed(content: bytes, limits: Limits) -> Parsed:
-    """The parts of a file, its header clean; raises as ``parse`` and ``clean``."""
+    """Parses a file and cleans its header; raises as ``parse`` and ``clean``."""
     max_inflated = 2 * limits.max_pixels + HEADER_BYTES
     parsed = parse(content, max_inflated)
     try:

@@ -1,4 +1,4 @@
-"""Single values of a header, which may be absent, several, or not of their VR's kind."""
+"""Reads single values of a header, which may be absent, multiple, or of the wrong type for their VR."""
 
 import re
 from math import isfinite
@@ -14,10 +14,10 @@ _CODE: Final = re.compile(r"[A-Z0-9_ ]{1,16}")
 
 
 def read_integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
-    """A number of the header; ``default`` where it is absent or empty.
+    """An integer of the header; ``default`` where it is absent or empty.
 
     Raises:
-        UnreadableImage: no number, or none and no default.
+        UnreadableImage: the value is no number, or is absent and has no default.
     """
     value = dataset.get(keyword)
     if value is None or value == "":
@@ -31,7 +31,7 @@ def read_integer(dataset: Dataset, keyword: str, default: int | None = None) -> 
 
 
 def read_number(value: Any) -> float | None:
-    """The first of an element's values; None where there is none that is finite."""
+    """The first of an element's values; None where it is absent or not a finite number."""
     values = read_values(value)
     try:
         number = float(values[0])
@@ -41,7 +41,7 @@ def read_number(value: Any) -> float | None:
 
 
 def read_code(value: Any) -> str | None:
-    """A code string (VR CS: 16 capitals, digits, spaces and underscores at most) as it stands; else None."""
+    """A code string (VR CS: at most 16 capitals, digits, spaces and underscores); None for any other value."""
     text = str(value).strip() if isinstance(value, str) else ""
     return text if _CODE.fullmatch(text) else None
 

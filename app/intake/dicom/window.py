@@ -14,7 +14,7 @@ Values: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which values are shown, and how.
+    """The range of values to show.
 
     Attributes:
         function: VOI LUT Function: LINEAR, LINEAR_EXACT or SIGMOID.
@@ -25,7 +25,7 @@ class Window:
     function: str
 
     def of(self, values: Values) -> Values:
-        """0..1 for each of the modality ``values``."""
+        """Maps modality ``values`` to 0..1."""
         if self.function == "SIGMOID":
             return 1 / (1 + np.exp(-4 * (values - self.centre) / self.width))
         if self.function == "LINEAR_EXACT":
@@ -36,7 +36,7 @@ class Window:
 
 
 def read_window(dataset: Dataset) -> Window | None:
-    """The first window of ``dataset`` whose width its function admits; None without such."""
+    """The first window of ``dataset`` with a width that its function allows; None without one."""
     function = str(dataset.get("VOILUTFunction", "")).strip()
     if function not in ("SIGMOID", "LINEAR_EXACT"):
         function = "LINEAR"
