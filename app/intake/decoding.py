@@ -39,5 +39,5 @@ def decode(data: Upload, limits: Limits, body_parts: Iterable[str] = ()) -> Radi
     sha256 = hashlib.sha256(data).hexdigest()
     if kind == "DICOM":
         found = read_dicom(data, limits, body_parts)
-        return Radiograph(found.pixels, kind, sha256, found.source, found.flags)
+        return Radiograph(found.pixels, kind, sha256, found.source, found.flags, found.shown)
     return Radiograph(_DECODERS[kind](data, kind, limits), kind, sha256)

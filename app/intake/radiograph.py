@@ -1,13 +1,16 @@
 """The decoded radiograph, and the limits on an upload."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
 from app.errors import ImageTooLarge, ImageTooSmall
+
+if TYPE_CHECKING:
+    from app.intake.dicom.grayscale import Grayscale
 
 Format = Literal["JPEG", "PNG", "TIFF", "BMP", "DICOM"]
 Upload = bytes | bytearray | memoryview
@@ -24,6 +27,7 @@ class Radiograph:
         source: a DICOM object's header without its pixels, for the reports that refer to it; it names the
             patient, so it is never logged or put into JSON. None for other formats.
         flags: reasons in the header not to trust a score, as codes of ``models.quality``.
+        shown: the transformations by which a DICOM object's stored values became ``pixels``.
     """
 
     pixels: NDArray[np.uint8]
@@ -31,6 +35,7 @@ class Radiograph:
     sha256: str
     source: Dataset | None = field(default=None, repr=False)
     flags: tuple[str, ...] = ()
+    shown: "Grayscale | None" = field(default=None, repr=False)
 
     @property
     def width(self) -> int:

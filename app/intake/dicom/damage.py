@@ -1,4 +1,4 @@
-"""The exceptions of pydicom and imagecodecs for damaged files, and settings that silence their messages."""
+"""Damaged files: what pydicom and imagecodecs raise for them, and pydicom's settings for a process that meets them."""
 
 import logging
 import struct
@@ -9,7 +9,6 @@ from typing import Final
 from pydicom import config
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
-# Found by fuzzing and by reading their code.
 DAMAGE: Final = (
     OSError,  # MeteredFile's allowance
     EOFError,  # data that end inside a sequence or an item
@@ -30,10 +29,16 @@ DAMAGE: Final = (
     struct.error,
     zlib.error,
 )
+"""Found by fuzzing and by reading their code."""
 
-# Their messages can quote values of the file, which may be the patient's. The warnings filter is set once, as
-# warnings.catch_warnings is not thread-safe.
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-warnings.filterwarnings("ignore", module=r"(pydicom|app\.intake)\b")
-# Radiographs in archives break the rules for values in many harmless ways, and have to be read nevertheless.
-config.settings.reading_validation_mode = config.IGNORE
+
+def configure() -> None:
+    """Sets pydicom up for a process that reads what anybody may send; to be called before the first object is read.
+
+    Radiographs in archives break the rules for values in many harmless ways, and have to be read nevertheless. Messages
+    can quote values of the file, which may be the patient's. The filter of warnings holds for the process, as
+    ``warnings.catch_warnings`` is not thread-safe.
+    """
+    config.settings.reading_validation_mode = config.IGNORE
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module=r"(pydicom|app\.intake)\b")

@@ -5,6 +5,7 @@ imagecodecs decodes all compressed pixels except 8-bit JPEG, where it does not r
 GDCM, the other library with lossless JPEG, was tried first, but crashed the process on some files.
 """
 
+import struct
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
@@ -17,7 +18,6 @@ from pydicom import uid
 from app.errors import UnreadableImage, UnsupportedDicom
 from app.intake.dicom.codestreams import Frame, read_jpeg2000_frame, read_jpeg_frame
 from app.intake.dicom.deep_jpeg import decode_12_bits, decode_lossless
-from app.intake.dicom.encapsulation import join_fragments
 from app.intake.dicom.jp2 import bare_codestream
 from app.intake.dicom.jpeg2000 import decode_jpeg2000
 from app.intake.dicom.parsing import UNDEFINED, Parsed
@@ -32,6 +32,8 @@ _LOSSY: Final = frozenset(
     {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K}
 )
 _RLE_HEADER: Final = 64
+MAX_FRAGMENTS: Final = 65_536
+_ITEM, _DELIMITER = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
 _CUT_OFF: Final = "The pixel data are cut off before their end"
 
 
@@ -48,6 +50,34 @@ def decode_samples(parsed: Parsed, module: PixelModule) -> tuple[Samples, int]:
         name = uid.UID(parsed.syntax).name if uid.UID(parsed.syntax).type == "Transfer Syntax" else "unknown"
         raise UnsupportedDicom(f"Its transfer syntax is not read: {name}")
     return decoder(parsed, module)
+
+
+def join_fragments(pixels: memoryview) -> bytes:
+    """All fragments after the offset table, joined: with one frame they are its codestream.
+
+    Args:
+        pixels: from the first item on; what follows the sequence's end is ignored.
+
+    Raises:
+        UnreadableImage: damaged or cut off, implausibly many fragments, or none after the offset table.
+    """
+    fragments: list[memoryview] = []
+    place = 0
+    for _ in range(MAX_FRAGMENTS):
+        if place + 8 > len(pixels):
+            raise UnreadableImage(_CUT_OFF)
+        group, element, length = struct.unpack_from("<HHL", pixels, place)
+        if (group, element) == _DELIMITER:
+            if len(fragments) < 2:
+                raise UnreadableImage("The pixel data are empty")
+            return b"".join(fragments[1:])
+        if (group, element) != _ITEM:
+            raise UnreadableImage("The pixel data are damaged: they are not a sequence of fragments")
+        place += 8 + length
+        if place > len(pixels):
+            raise UnreadableImage(_CUT_OFF)
+        fragments.append(pixels[place - length : place])
+    raise UnreadableImage(f"The pixel data are in more than {MAX_FRAGMENTS} fragments")
 
 
 def _read_native(parsed: Parsed, module: PixelModule) -> tuple[Samples, int]:

@@ -4,24 +4,71 @@ A stored value has at most 16 bits, so the whole chain is computed once for each
 looked up in the resulting table.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset, uid
 
-from app.errors import UnreadableImage
+from app.errors import UnreadableImage, UnsupportedDicom
+from app.intake.dicom.damage import DAMAGE
 from app.intake.dicom.decoders import Samples
-from app.intake.dicom.lookup import Lookup, read_lookup, read_palette
+from app.intake.dicom.elements import read_integer, read_number, read_values
 from app.intake.dicom.pixels import PixelModule
-from app.intake.dicom.values import read_integer, read_number
-from app.intake.dicom.window import Window, read_window
 from app.intake.gray import Gray, looked_up
 from app.intake.value_range import Flags, Values, value_range
 
+_DAMAGED: Final = "A lookup table of the header is damaged or cut off"
+_COLOURS: Final = ("Red", "Green", "Blue")
 _IDENTITY: Final = (1.0, 0.0)
 _FLUOROSCOPY: Final = frozenset({uid.XRayAngiographicImageStorage, uid.XRayRadiofluoroscopicImageStorage})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lookup:
+    """A lookup table.
+
+    Attributes:
+        first: the value that the first entry is for; values outside the table take its first or last entry.
+        entries: float64 [N].
+        top: its largest entry, at least 1; the bits that a table declares are no measure, as many declare too many.
+    """
+
+    first: int
+    entries: Values
+    top: float
+
+    def of(self, values: Values) -> Values:
+        """The entry of each value."""
+        # Clipped before the conversion: a rescaled value may exceed any integer type.
+        places = np.clip(np.rint(np.nan_to_num(values) - self.first), 0, len(self.entries) - 1)
+        found: Values = self.entries[places.astype(np.int64)]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The range of values to show.
+
+    Attributes:
+        function: VOI LUT Function: LINEAR, LINEAR_EXACT or SIGMOID.
+    """
+
+    centre: float
+    width: float
+    function: str
+
+    def of(self, values: Values) -> Values:
+        """Maps modality ``values`` to 0..1."""
+        if self.function == "SIGMOID":
+            return 1 / (1 + np.exp(-4 * (values - self.centre) / self.width))
+        if self.function == "LINEAR_EXACT":
+            return np.clip((values - self.centre) / self.width + 0.5, 0, 1)
+        if self.width == 1:
+            return (values > self.centre - 0.5).astype(np.float64)
+        return np.clip((values - (self.centre - 0.5)) / (self.width - 1) + 0.5, 0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +111,11 @@ def read_grayscale(dataset: Dataset, module: PixelModule) -> Grayscale:
     return Grayscale(modality, voi, inverted, _read_padding(dataset, module), whole)
 
 
-def apply_grayscale(samples: Samples, bits: int, module: PixelModule, scale: Grayscale) -> Gray:
+def apply_grayscale(samples: Samples, bits: int, module: PixelModule, scale: Grayscale) -> tuple[Gray, Grayscale]:
     """Transforms ``samples`` [H, W], as they are allocated, to uint8 [H, W] in which air is dark.
 
-    Bits that are not stored are ignored, and padding becomes black.
+    Bits that are not stored are ignored, and padding becomes black. Also returns the transformations with the window
+    that was taken where ``scale`` has none.
 
     Args:
         bits: how many a sample can have. A codestream may have fewer than are stored; the highest of them is the sign.
@@ -89,7 +137,8 @@ def apply_grayscale(samples: Samples, bits: int, module: PixelModule, scale: Gra
             span = _range(samples, np.where(is_padding, np.nan, values)[patterns])
         shares = _shares(values, span, scale)
     table = _gray_table(shares, is_padding, scale.inverted)[patterns]
-    return looked_up(samples, table)
+    shown = scale if scale.voi is not None else replace(scale, voi=_window_over(*span))
+    return looked_up(samples, table), shown
 
 
 def stored_values(levels: int, bits: int, signed: bool) -> Values:
@@ -98,6 +147,11 @@ def stored_values(levels: int, bits: int, signed: bool) -> Values:
     if signed:
         values[values >= 1 << bits - 1] -= 1 << bits
     return values
+
+
+def _window_over(low: float, high: float) -> Window:
+    """The window that shows ``low`` black and ``high`` white."""
+    return Window((low + high + 1) / 2, max(high - low, 1.0) + 1, "LINEAR")
 
 
 def _gray_table(shares: Values, is_padding: Flags, inverted: bool) -> Gray:
@@ -176,3 +230,92 @@ def _sample(value: int, module: PixelModule) -> int:
     """A 16-bit number, signed if the samples are: its own VR may say otherwise."""
     value &= 0xFFFF
     return value - 0x10000 if module.signed and value >= 0x8000 else value
+
+
+def read_lookup(dataset: Dataset, keyword: str, signed: bool) -> Lookup | None:
+    """The first table of the sequence ``keyword``; None without one.
+
+    Args:
+        signed: whether the values looked up can be below zero.
+
+    Raises:
+        UnreadableImage: a table that is not what its descriptor says.
+    """
+    items = dataset.get(keyword)
+    if not items:
+        return None
+    return _read_table(items[0].get("LUTDescriptor"), items[0].get("LUTData"), dataset, signed)
+
+
+def read_palette(dataset: Dataset, signed: bool) -> Lookup:
+    """The table of a palette whose colours are all gray.
+
+    Args:
+        signed: whether samples can be below zero.
+
+    Raises:
+        UnsupportedDicom: other colours, or tables in segments.
+        UnreadableImage: tables that are missing or damaged.
+    """
+    if any(f"Segmented{colour}PaletteColorLookupTableData" in dataset for colour in _COLOURS):
+        raise UnsupportedDicom("Its palette is stored in segments, which is not read")
+    red, green, blue = (
+        _read_table(
+            dataset.get(f"{colour}PaletteColorLookupTableDescriptor"),
+            dataset.get(f"{colour}PaletteColorLookupTableData"),
+            dataset,
+            signed,
+        )
+        for colour in _COLOURS
+    )
+    for other in (green, blue):
+        if red.first != other.first or not np.array_equal(red.entries, other.entries):
+            raise UnsupportedDicom("The picture is in colour; gray ones are read")
+    return red
+
+
+def _read_table(descriptor: Any, data: Any, dataset: Dataset, signed: bool) -> Lookup:
+    """The table with this descriptor and data; raises UnreadableImage."""
+    is_little = dataset.original_encoding[1] is not False
+    try:
+        count, first, bits = (int(value) for value in descriptor)
+        entries = _entries(data, is_little)
+    except DAMAGE as error:
+        raise UnreadableImage(_DAMAGED) from error
+    count = count & 0xFFFF or 1 << 16
+    if not 1 <= bits <= 16:
+        raise UnreadableImage(_DAMAGED)
+    if bits == 8 and count <= 2 * len(entries) < 2 * count:
+        # Some writers pack two entries into a word; the entries are in the order of the bytes.
+        entries = entries.astype("<u2" if is_little else ">u2").view(np.uint8)
+    if len(entries) < count:
+        raise UnreadableImage(_DAMAGED)
+    table = entries[:count].astype(np.float64)
+    return Lookup(_with_sign(first, signed, dataset), table, max(float(table.max()), 1.0))
+
+
+def _entries(data: Any, is_little: bool) -> NDArray[Any]:
+    """uint16 [N] of an element's value: bytes (OW), a number (US, SS) or several."""
+    if isinstance(data, bytes):
+        return np.frombuffer(data[: len(data) // 2 * 2], "<u2" if is_little else ">u2")
+    return (np.atleast_1d(np.asarray(data, dtype=np.int64)) & 0xFFFF).astype(np.uint16)
+
+
+def _with_sign(first: int, signed: bool, dataset: Dataset) -> int:
+    """The first value mapped; it is signed where the values looked up are."""
+    if signed:
+        return first - 0x10000 if first >= 0x8000 else first
+    # With implicit VR, pydicom takes the sign from the samples. An explicit SS in the file is kept.
+    return first & 0xFFFF if dataset.original_encoding[0] else first
+
+
+def read_window(dataset: Dataset) -> Window | None:
+    """The first window of ``dataset`` with a width that its function allows; None without one."""
+    function = str(dataset.get("VOILUTFunction", "")).strip()
+    if function not in ("SIGMOID", "LINEAR_EXACT"):
+        function = "LINEAR"
+    for values in zip(*(read_values(dataset.get(name)) for name in ("WindowCenter", "WindowWidth")), strict=False):
+        centre, width = (read_number(value) for value in values)
+        if centre is not None and width is not None and width > 0 and (function != "LINEAR" or width >= 1):
+            return Window(centre, width, function)
+    return None

@@ -10,7 +10,7 @@ from pydicom.charset import decode_bytes
 
 from app.intake.dicom.body_parts import is_chest
 from app.intake.dicom.damage import DAMAGE
-from app.intake.dicom.values import read_code, read_number, read_values
+from app.intake.dicom.elements import read_code, read_number, read_values
 from models import quality
 
 # In View Code Sequence, CID 4010: antero-posterior, postero-anterior, frontal; codes of SNOMED CT and older SNOMED.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from app.errors import UnreadableImage, UnsupportedDicom
-from app.intake.dicom.values import read_integer
+from app.intake.dicom.elements import read_integer
 from app.intake.radiograph import Limits
 
 _GRAY: Final = frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"})
