@@ -6,15 +6,16 @@ from io import BytesIO
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from app.reports.answers import Finding, score_json
-from app.reports.dicom import DICOM, capture_dicom, report_dicom, segmentation_dicom
+from app.reports.dicom import DICOM, capture_dicom, presentation_dicom, report_dicom, segmentation_dicom
 from models.analysis import Polarity
 
-ResultName: TypeAlias = Literal["seg", "sr", "sc", "json"]
+ResultName: TypeAlias = Literal["seg", "sr", "sc", "pr", "json"]
 JSON: Final = "application/json"
 _MAKERS: Final[Mapping[ResultName, Callable[[Finding, Polarity], bytes]]] = {
     "seg": segmentation_dicom,
     "sr": report_dicom,
     "sc": capture_dicom,
+    "pr": presentation_dicom,
     "json": lambda finding, _: score_json(finding),
 }
 _LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)

@@ -43,7 +43,7 @@ class ReportsQuery(AnalysisQuery):
         ["seg", "sr", "sc"],
         min_length=1,
         description="which results, repeated or separated by commas: Segmentation, Structured Report, Secondary "
-        "Capture, the JSON of /score without its overlay",
+        "Capture, Presentation State, the JSON of /score without its overlay",
     )
 
     @field_validator("include")

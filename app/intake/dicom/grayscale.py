@@ -22,7 +22,7 @@ from app.intake.value_range import Flags, Values, value_range
 
 _DAMAGED: Final = "A lookup table of the header is damaged or cut off"
 _COLOURS: Final = ("Red", "Green", "Blue")
-_IDENTITY: Final = (1.0, 0.0)
+IDENTITY: Final = (1.0, 0.0)
 _FLUOROSCOPY: Final = frozenset({uid.XRayAngiographicImageStorage, uid.XRayRadiofluoroscopicImageStorage})
 
 
@@ -47,6 +47,10 @@ class Lookup:
         found: Values = self.entries[places.astype(np.int64)]
         return found
 
+    def shares(self, values: Values) -> Values:
+        """The share of white, 0..1, for each of the modality ``values``."""
+        return self.of(values) / self.top
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -60,8 +64,8 @@ class Window:
     width: float
     function: str
 
-    def of(self, values: Values) -> Values:
-        """Maps modality ``values`` to 0..1."""
+    def shares(self, values: Values) -> Values:
+        """The share of white, 0..1, for each of the modality ``values``."""
         if self.function == "SIGMOID":
             return 1 / (1 + np.exp(-4 * (values - self.centre) / self.width))
         if self.function == "LINEAR_EXACT":
@@ -102,12 +106,12 @@ def read_grayscale(dataset: Dataset, module: PixelModule) -> Grayscale:
         UnreadableImage: a damaged LUT.
     """
     if module.photometric == "PALETTE COLOR":
-        return Grayscale(_IDENTITY, read_palette(dataset, module.signed), False, None, False)
+        return Grayscale(IDENTITY, read_palette(dataset, module.signed), False, None, False)
     modality = _read_modality(dataset, module.signed)
     voi = read_lookup(dataset, "VOILUTSequence", _may_be_negative(modality, module)) or read_window(dataset)
     shape = str(dataset.get("PresentationLUTShape", "")).strip()
     inverted = module.photometric == "MONOCHROME1" or shape == "INVERSE"
-    whole = module.stored == 8 and not module.signed and modality == _IDENTITY
+    whole = module.stored == 8 and not module.signed and modality == IDENTITY
     return Grayscale(modality, voi, inverted, _read_padding(dataset, module), whole)
 
 
@@ -172,10 +176,8 @@ def _modality_values(stored: Values, modality: Lookup | tuple[float, float]) -> 
 
 def _shares(values: Values, span: tuple[float, float], scale: Grayscale) -> Values:
     """Maps modality values [N] to 0..1; ``span`` is the range to show without VOI LUT and window."""
-    if isinstance(scale.voi, Lookup):
-        return scale.voi.of(values) / scale.voi.top
     if scale.voi is not None:
-        return scale.voi.of(values)
+        return scale.voi.shares(values)
     low, high = span
     if not high > low:
         # A picture with a single value is black, as in other formats, even if it is inverted.
@@ -197,7 +199,7 @@ def _read_modality(dataset: Dataset, signed: bool) -> Lookup | tuple[float, floa
     relationship = str(dataset.get("PixelIntensityRelationship", "")).strip().upper()
     # PS3.3 C.8.7.1.1.2. In other classes the attribute does not affect what is shown (C.8.11.3.1.2).
     if relationship in ("LOG", "DISP") and str(dataset.get("SOPClassUID", "")).strip() in _FLUOROSCOPY:
-        return _IDENTITY
+        return IDENTITY
     return read_lookup(dataset, "ModalityLUTSequence", signed) or _read_rescale(dataset)
 
 

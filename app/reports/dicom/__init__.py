@@ -1,5 +1,21 @@
 """What goes back to an archive: Segmentation, Structured Report and Secondary Capture, in the radiograph's study."""
 
-from app.reports.dicom.answers import DICOM, capture_dicom, check_reportable, report_dicom, segmentation_dicom
+from app.reports.dicom.answers import (
+    DICOM,
+    capture_dicom,
+    check_presentable,
+    check_reportable,
+    presentation_dicom,
+    report_dicom,
+    segmentation_dicom,
+)
 
-__all__ = ["DICOM", "capture_dicom", "check_reportable", "report_dicom", "segmentation_dicom"]
+__all__ = [
+    "DICOM",
+    "capture_dicom",
+    "check_presentable",
+    "check_reportable",
+    "presentation_dicom",
+    "report_dicom",
+    "segmentation_dicom",
+]

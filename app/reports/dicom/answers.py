@@ -7,10 +7,12 @@ import numpy as np
 
 from app.errors import UnsupportedDicom
 from app.intake import Radiograph
+from app.intake.dicom.grayscale import Grayscale
 from app.reports.answers import Finding
 from app.reports.dicom.content import ReportContent
 from app.reports.dicom.header import ReportHeader, read_header
 from app.reports.dicom.identity import Identity
+from app.reports.dicom.presentation_state import write_presentation_state
 from app.reports.dicom.secondary_capture import write_capture
 from app.reports.dicom.segmentation import write_segmentation
 from app.reports.dicom.structured_report import write_report
@@ -19,6 +21,7 @@ from app.reports.words import refusals, summarise
 from models.analysis import Polarity
 
 DICOM: Final = "application/dicom"
+_NO_HEADER: Final = "A DICOM answer needs a DICOM upload; this is {format}"
 
 
 def check_reportable(radiograph: Radiograph) -> None:
@@ -28,6 +31,16 @@ def check_reportable(radiograph: Radiograph) -> None:
         UnsupportedDicom: it is no DICOM object, or lacks an identifier.
     """
     _header(radiograph)
+
+
+def check_presentable(radiograph: Radiograph) -> None:
+    """Refuses what no presentation state could refer to, before it is analysed.
+
+    Raises:
+        UnsupportedDicom: as ``check_reportable``, or its grays are stored as a palette.
+    """
+    check_reportable(radiograph)
+    _shown(radiograph)
 
 
 def segmentation_dicom(finding: Finding, polarity: Polarity) -> bytes:
@@ -53,6 +66,21 @@ def capture_dicom(finding: Finding, polarity: Polarity) -> bytes:
         return write_capture(content, np.asarray(cv2.cvtColor(overlay, cv2.COLOR_BGR2RGB), dtype=np.uint8))
 
 
+def presentation_dicom(finding: Finding, polarity: Polarity) -> bytes:
+    """Outlines, shares and score as a DICOM Presentation State."""
+    with finding.clock.measure("render"):
+        return write_presentation_state(_content(finding, polarity), _shown(finding.radiograph))
+
+
+def _shown(radiograph: Radiograph) -> Grayscale:
+    if radiograph.shown is None:
+        raise UnsupportedDicom(_NO_HEADER.format(format=radiograph.format))
+    # PS3.3, section A.33.1: it refers to images of one colour that are stored as grays.
+    if radiograph.source is not None and radiograph.source.get("PhotometricInterpretation") == "PALETTE COLOR":
+        raise UnsupportedDicom("A presentation state cannot refer to this object: its grays are stored as a palette")
+    return radiograph.shown
+
+
 def _content(finding: Finding, polarity: Polarity) -> ReportContent:
     radiograph = finding.radiograph
     identity = Identity(radiograph.sha256, finding.models, polarity, refusals(finding.analysis))
@@ -61,5 +89,5 @@ def _content(finding: Finding, polarity: Polarity) -> ReportContent:
 
 def _header(radiograph: Radiograph) -> ReportHeader:
     if radiograph.source is None:
-        raise UnsupportedDicom(f"A DICOM answer needs a DICOM upload; this is {radiograph.format}")
+        raise UnsupportedDicom(_NO_HEADER.format(format=radiograph.format))
     return read_header(radiograph.source, radiograph.height, radiograph.width)

@@ -1,11 +1,13 @@
 """Writes a report with the radiograph's patient and study; the same report gives the same bytes each time."""
 
+from copy import deepcopy
 from io import BytesIO
 from typing import Final
 
 from highdicom.base import SOPClass
 from pydicom import Dataset
 from pydicom.filewriter import dcmwrite
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from app.reports.dicom.header import ReportHeader
 
@@ -29,12 +31,32 @@ def encode(report: SOPClass, header: ReportHeader) -> bytes:
     for equipment in report.get("ContributingEquipmentSequence", ()):
         # highdicom itself, and when.
         del equipment.ContributionDateTime
-    for keyword, value in (("ContentDate", header.date), ("ContentTime", header.time)):
-        setattr(report, keyword, value)
+    for keyword, value in (
+        ("ContentDate", header.date),
+        ("ContentTime", header.time),
+        ("PresentationCreationDate", header.date),
+        ("PresentationCreationTime", header.time),
+    ):
+        if keyword in report:
+            setattr(report, keyword, value)
     _put_in_study(report, header.subject)
     buffer = BytesIO()
     dcmwrite(buffer, report, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def single_frame(image: Dataset) -> Dataset:
+    """``image`` as one of a class without frames: highdicom reads functional groups of any other, which it lacks."""
+    single = deepcopy(image)
+    single.SOPClassUID = SecondaryCaptureImageStorage
+    return single
+
+
+def refer_to_class(report: Dataset, kind: str) -> None:
+    """Undoes ``single_frame`` wherever ``report`` refers to the image: it is of the class ``kind``."""
+    for element in report.iterall():
+        if element.keyword == "ReferencedSOPClassUID":
+            element.value = kind
 
 
 def _put_in_study(report: Dataset, subject: Dataset) -> None:

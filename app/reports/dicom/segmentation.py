@@ -1,6 +1,5 @@
 """DICOM Segmentation: both lungs by the patient's side, disease, and the six zones."""
 
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -10,13 +9,11 @@ from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentDescription
 from highdicom.sr import CodedConcept
 from numpy.typing import NDArray
-from pydicom import Dataset
 from pydicom.sr.coding import Code
-from pydicom.uid import SecondaryCaptureImageStorage
 
 from app.reports.dicom import coding
 from app.reports.dicom.content import ReportContent
-from app.reports.dicom.encoding import encode
+from app.reports.dicom.encoding import encode, refer_to_class, single_frame
 from app.reports.dicom.identity import PRODUCT, weights_parameters
 from app.reports.schema import NOTICE
 from app.reports.words import readable
@@ -76,7 +73,7 @@ def write_segmentation(content: ReportContent) -> bytes:
     """
     identity = content.identity
     segmentation = Segmentation(
-        source_images=[_single_frame(content.header.image)],
+        source_images=[single_frame(content.header.image)],
         # highdicom wants segments last; laid out like this, each one's pixels still lie together.
         pixel_array=_segment_pixels(content.analysis).transpose(1, 2, 0)[None],
         segmentation_type="BINARY",
@@ -92,18 +89,9 @@ def write_segmentation(content: ReportContent) -> bytes:
         **identity.equipment,
     )
     _name_dimensions(segmentation, identity.uid("segmentation", "dimensions"))
-    for element in segmentation.iterall():
-        if element.keyword == "ReferencedSOPClassUID":
-            element.value = content.header.image.SOPClassUID
+    refer_to_class(segmentation, content.header.image.SOPClassUID)
     segmentation.PatientOrientation = list(content.header.orientation)
     return encode(segmentation, content.header)
-
-
-def _single_frame(image: Dataset) -> Dataset:
-    """As one of a class without frames: of any other highdicom reads functional groups, which radiographs lack."""
-    single = deepcopy(image)
-    single.SOPClassUID = SecondaryCaptureImageStorage
-    return single
 
 
 def _segment_pixels(analysis: Analysis) -> NDArray[np.uint8]:
