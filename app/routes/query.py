@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from app.reports.bundle import ResultName
+from app.reports.fhir import Release
 from app.reports.overlay import PictureFormat
 from models.analysis import Polarity, Question
 
@@ -36,14 +37,31 @@ class AnalysisQuery(BaseModel):
         return Question(self.threshold, self.polarity)
 
 
-class ReportsQuery(AnalysisQuery):
+class UncertaintyQuery(AnalysisQuery):
+    """Those of routes whose answer has a place for intervals."""
+
+    uncertainty: bool = Field(False, description="add an interval to each share and a range to the score")
+
+    @property
+    def question(self) -> Question:
+        """What the workflow is asked."""
+        return Question(self.threshold, self.polarity, self.uncertainty)
+
+
+class FhirQuery(UncertaintyQuery):
+    """Those of ``/reports/fhir``."""
+
+    release: Release = Field("R4", description="of FHIR")
+
+
+class ReportsQuery(UncertaintyQuery):
     """Those of ``/reports``."""
 
     include: Annotated[list[ResultName], BeforeValidator(_split)] = Field(
         ["seg", "sr", "sc"],
         min_length=1,
         description="which results, repeated or separated by commas: Segmentation, Structured Report, Secondary "
-        "Capture, Presentation State, the JSON of /score without its overlay",
+        "Capture, Presentation State, FHIR Bundle, the JSON of /score without its overlay",
     )
 
     @field_validator("include")
@@ -52,17 +70,11 @@ class ReportsQuery(AnalysisQuery):
         return list(dict.fromkeys(names))
 
 
-class ScoreQuery(AnalysisQuery):
+class ScoreQuery(UncertaintyQuery):
     """Those of ``/score`` and ``/segment``."""
 
     overlay: bool = Field(True, description="draw the overlay")
     overlay_format: PictureFormat = Field("jpeg", description="how it is encoded")
-    uncertainty: bool = Field(False, description="add an interval to each share and a range to the score")
-
-    @property
-    def question(self) -> Question:
-        """What the workflow is asked."""
-        return Question(self.threshold, self.polarity, self.uncertainty)
 
     @property
     def drawn(self) -> PictureFormat | None:

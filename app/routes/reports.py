@@ -19,10 +19,11 @@ from app.reports.dicom import (
     presentation_dicom,
     report_dicom,
 )
+from app.reports.fhir import FHIR, fhir_json
 from app.routes.answering import accept_any, answer
 from app.routes.authentication import require_key
 from app.routes.documented import BINARY, BODY, PROBLEM_RESPONSES
-from app.routes.query import AnalysisQuery, ReportsQuery
+from app.routes.query import AnalysisQuery, FhirQuery, ReportsQuery
 
 MULTIPART, ZIP = "multipart/related", "application/zip"
 
@@ -80,6 +81,19 @@ async def presentation_state(request: Request, query: Annotated[AnalysisQuery, Q
     choose_media_type(request.headers.get("accept", ""), [DICOM])
     render = partial(presentation_dicom, polarity=query.polarity)
     return await answer(request, query, render, DICOM, check=check_presentable)
+
+
+@router.post(
+    "/fhir",
+    response_class=Response,
+    responses={**PROBLEM_RESPONSES, 200: {"content": {FHIR: {"schema": {"type": "object"}}}}},
+    openapi_extra={"requestBody": BODY},
+)
+async def fhir(request: Request, query: Annotated[FhirQuery, Query()]) -> Response:
+    """Score, zone shares and doubts of a DICOM radiograph as a FHIR Bundle."""
+    choose_media_type(request.headers.get("accept", ""), [FHIR])
+    render = partial(fhir_json, polarity=query.polarity, release=query.release)
+    return await answer(request, query, render, FHIR, check=check_reportable)
 
 
 def _check(include: Sequence[ResultName]) -> Check:

@@ -46,19 +46,19 @@ def check_presentable(radiograph: Radiograph) -> None:
 def segmentation_dicom(finding: Finding, polarity: Polarity) -> bytes:
     """The masks as a DICOM Segmentation."""
     with finding.clock.measure("render"):
-        return write_segmentation(_content(finding, polarity))
+        return write_segmentation(content_of(finding, polarity))
 
 
 def report_dicom(finding: Finding, polarity: Polarity) -> bytes:
     """Score, shares and doubts as a DICOM Structured Report."""
     with finding.clock.measure("render"):
-        return write_report(_content(finding, polarity))
+        return write_report(content_of(finding, polarity))
 
 
 def capture_dicom(finding: Finding, polarity: Polarity) -> bytes:
     """The overlay as a DICOM Secondary Capture."""
     with finding.clock.measure("render"):
-        content = _content(finding, polarity)
+        content = content_of(finding, polarity)
         overlay = draw_overlay(finding.radiograph.pixels, finding.analysis)
         # Without a score it has one already.
         if finding.analysis.score is not None:
@@ -69,7 +69,7 @@ def capture_dicom(finding: Finding, polarity: Polarity) -> bytes:
 def presentation_dicom(finding: Finding, polarity: Polarity) -> bytes:
     """Outlines, shares and score as a DICOM Presentation State."""
     with finding.clock.measure("render"):
-        return write_presentation_state(_content(finding, polarity), _shown(finding.radiograph))
+        return write_presentation_state(content_of(finding, polarity), _shown(finding.radiograph))
 
 
 def _shown(radiograph: Radiograph) -> Grayscale:
@@ -81,7 +81,8 @@ def _shown(radiograph: Radiograph) -> Grayscale:
     return radiograph.shown
 
 
-def _content(finding: Finding, polarity: Polarity) -> ReportContent:
+def content_of(finding: Finding, polarity: Polarity) -> ReportContent:
+    """What a report is made of; raises UnsupportedDicom as ``check_reportable``."""
     radiograph = finding.radiograph
     identity = Identity(radiograph.sha256, finding.models, polarity, refusals(finding.analysis))
     return ReportContent(_header(radiograph), finding.analysis, identity)

@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 
 from app.reports.schema import Model, Models
 
-Kind: TypeAlias = Literal["segmentation", "report", "capture", "presentation"]
+Kind: TypeAlias = Literal["segmentation", "report", "capture", "presentation", "fhir"]
 
 PRODUCT: Final = "cxr-severity"
 _NAMESPACE: Final = UUID("6a1b6f0e-6d1c-5c39-9b4f-6c0f3a52d6f1")
