@@ -42,32 +42,32 @@ def section(title: str, *parts: str) -> str:
 
 
 def paragraph(text: str) -> str:
-    """Plain text."""
+    """A paragraph of plain text."""
     return f"<p>{escape(text)}</p>"
 
 
 def verdict(text: str, met: bool) -> str:
-    """Plain text, coloured."""
+    """A coloured paragraph of plain text."""
     return f'<p class="{"met" if met else "missed"}">{escape(text)}</p>'
 
 
 def definitions(pairs: Iterable[tuple[str, str]]) -> str:
-    """Labels with what they stand for."""
+    """A list of labels, each with its text."""
     return f"<dl>{''.join(f'<dt>{escape(label)}</dt><dd>{escape(text)}</dd>' for label, text in pairs)}</dl>"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Plain text in cells."""
+    """A table with plain text in its cells."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def plot(figure: Figure, caption: str) -> str:
-    """A drawing, inline."""
+    """A figure as inline SVG."""
     return f"<figure>{svg(figure)}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def picture(source: str, caption: str) -> str:
-    """A data URI of a picture."""
+    """A picture from a data URI."""
     return f'<figure><img src="{source}" alt=""><figcaption>{escape(caption)}</figcaption></figure>'
