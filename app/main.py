@@ -12,6 +12,7 @@ from app.http.openapi import add_examples
 from app.http.problems import add_problem_handlers
 from app.http.request_id import REQUEST_ID_HEADER
 from app.http.security_headers import SecurityHeaders
+from app.intake import dicom
 from app.reports.schema import NOTICE
 from app.routes import analysis, operations, pages, reports
 from app.service import Service
@@ -35,6 +36,7 @@ def create_app(
         workflow: used instead of the weights that the settings name.
         on_failure: called when the networks cannot be loaded or fail their self-test; ends the server.
     """
+    dicom.configure()
     service = Service(settings or Settings(), workflow, on_failure)
 
     @asynccontextmanager

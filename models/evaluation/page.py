@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from math import isfinite
 
+from markupsafe import Markup
+
 from models.anatomy.severity import ZONES
 from models.evaluation import plots
 from models.evaluation.acceptance import NO_SCORES, Acceptance, Overlap, score_counts
 from models.evaluation.agreement import Agreement
-from models.evaluation.document import definitions, document, paragraph, picture, plot, section, table, verdict
+from models.evaluation.document import definitions, document, gallery, paragraph, picture, plot, section, table, verdict
 from models.evaluation.pictures import draw
 from models.evaluation.ranges import Ranges
 from models.evaluation.results import Result
@@ -37,7 +39,7 @@ def render(found: Acceptance, subject: Subject, worst: int) -> str:
     )
 
 
-def _subject(found: Acceptance, subject: Subject) -> str:
+def _subject(found: Acceptance, subject: Subject) -> Markup:
     counts = [
         ("Split", found.split),
         ("Radiographs", str(len(found.results))),
@@ -53,7 +55,7 @@ def _subject(found: Acceptance, subject: Subject) -> str:
     )
 
 
-def _bars(found: Acceptance) -> str:
+def _bars(found: Acceptance) -> Markup:
     rows = [
         (
             line.name,
@@ -76,7 +78,7 @@ def _bars(found: Acceptance) -> str:
     )
 
 
-def _severity(found: Acceptance) -> str:
+def _severity(found: Acceptance) -> Markup:
     if not found.severity:
         return section("Severity", paragraph(NO_SCORES))
     rows = [(name, *_cells(one)) for name, one in found.severity.items()]
@@ -100,7 +102,7 @@ def _severity(found: Acceptance) -> str:
     )
 
 
-def _ranges(found: Ranges) -> list[str]:
+def _ranges(found: Ranges) -> list[Markup]:
     if not found.count:
         return []
     text = (
@@ -111,7 +113,7 @@ def _ranges(found: Ranges) -> list[str]:
     return [paragraph(text)]
 
 
-def _masks(found: Acceptance) -> str:
+def _masks(found: Acceptance) -> Markup:
     rows = [
         (name, str(one.count), one.mean.text(3), f"{one.low:.3f}")
         for name, one in (("lungs", found.lungs), ("disease", found.disease))
@@ -124,7 +126,7 @@ def _masks(found: Acceptance) -> str:
     return section("Masks, Dice against drawn ones", table(("mask", "n", "mean", "5th percentile"), rows))
 
 
-def _zones(found: BrixiaAgreement | None) -> str:
+def _zones(found: BrixiaAgreement | None) -> Markup:
     title = "Zone by zone, shares against two radiologists' Brixia scores"
     if found is None:
         return section(
@@ -167,7 +169,7 @@ def _zones(found: BrixiaAgreement | None) -> str:
     )
 
 
-def _calibration(found: Acceptance) -> str:
+def _calibration(found: Acceptance) -> Markup:
     parts = []
     if found.by_masks:
         words = f"Drawn share of the zone; MAE of a share {found.shares.mae.text(3)}, bias {found.shares.bias.text(3)}."
@@ -180,12 +182,12 @@ def _calibration(found: Acceptance) -> str:
     return section("Calibration of the shares", *parts)
 
 
-def _curve(bins: Sequence[Bin], label: str, caption: str) -> str:
+def _curve(bins: Sequence[Bin], label: str, caption: str) -> Markup:
     found, said, counts = zip(*((one.found, one.said, one.count) for one in bins), strict=True)
     return plot(plots.calibration(found, said, counts, label), caption)
 
 
-def _subgroups(found: Acceptance) -> str:
+def _subgroups(found: Acceptance) -> Markup:
     header = ("", "n", "scored", "mean score", "over 0", "severity MAE", "lung Dice", "disease Dice")
     parts = [
         table(
@@ -209,12 +211,12 @@ def _subgroups(found: Acceptance) -> str:
     return section("Subgroups", *parts)
 
 
-def _flags(found: Acceptance) -> str:
+def _flags(found: Acceptance) -> Markup:
     rows = [(name, str(count)) for name, count in sorted(found.flags.items(), key=lambda item: -item[1])]
     return section("Quality flags", table(("flag", "radiographs"), rows) if rows else paragraph("No flag was raised."))
 
 
-def _cases(found: Acceptance) -> str:
+def _cases(found: Acceptance) -> Markup:
     rows = [
         (
             one.case.id,
@@ -229,16 +231,16 @@ def _cases(found: Acceptance) -> str:
     return section("Every case", table(("radiograph", "score", "consensus", *zones, "flags"), rows))
 
 
-def _worst(found: Acceptance, subject: Subject, count: int) -> str:
+def _worst(found: Acceptance, subject: Subject, count: int) -> Markup:
     cases = [_case(result, why, subject) for result, why in found.worst(count)]
     return section(
         "Worst cases",
         paragraph("Cyan: lungs that were found. Red: disease that was found. Yellow: what people drew."),
-        f'<div class="cases">{"".join(cases)}</div>',
+        gallery(cases),
     )
 
 
-def _case(result: Result, why: str, subject: Subject) -> str:
+def _case(result: Result, why: str, subject: Subject) -> Markup:
     case = result.case
     shares = ", ".join(
         f"{zone.replace('_', ' ')} {_number(share)}" for zone, share in zip(ZONES, result.shares, strict=True)

@@ -1,21 +1,17 @@
-"""Fits the rule of ``models.quality``: softmax regression with a weight penalty, by L-BFGS, seeded."""
+"""Fits the rule of ``models.quality``: logistic regressions with a weight penalty, seeded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
+from sklearn.linear_model import LogisticRegression
 
 from models.quality.codes import INVERTED_POLARITY, LUNGS_NOT_FOUND, SINGLE_LUNG
 from models.quality.features import Numbers, chest_features, side_features
 from models.quality.rule import KINDS, ChestRule, KindRule, chest_odds, polarity_features
 from models.training.doubts.samples import CHEST, EXPOSED, HELD_OUT, Sample, expected_flag
-
-Loss: TypeAlias = Callable[[Tensor], Tensor]
 
 PENALTY: Final = 1e-3
 POLARITY_PENALTY: Final = 1e-2
@@ -99,39 +95,22 @@ def _polarity_features(samples: Sequence[Sample]) -> Numbers:
 
 def _fit_kinds(features: Numbers, labels: NDArray[np.int64]) -> KindRule:
     mean, scale = features.mean(0), features.std(0) + np.float32(_LEAST_SCALE)
-    scaled = torch.from_numpy(np.clip((features - mean) / scale, -4, 4)).double()
-    wanted = torch.from_numpy(labels)
+    scaled = np.clip((features - mean) / scale, -4, 4)
     # Each kind weighs the same, however many pictures it has.
-    shares = 1.0 / torch.bincount(wanted, minlength=len(KINDS)).double()
-
-    def loss(parameters: Tensor) -> Tensor:
-        weights, bias = parameters[:-1], parameters[-1]
-        error = functional.cross_entropy(scaled @ weights + bias, wanted, shares)
-        return error + PENALTY * (weights**2).sum()
-
-    found = _minimise(loss, torch.zeros(scaled.shape[1] + 1, len(KINDS), dtype=torch.float64)).float().numpy()
-    return KindRule(mean, scale, found[:-1], found[-1])
+    found = _regression(PENALTY, len(labels), class_weight="balanced").fit(scaled.astype(np.float64), labels)
+    if len(found.classes_) != len(KINDS):
+        raise ValueError(f"expected pictures of every kind of {KINDS}, found kinds {sorted(set(labels.tolist()))}")
+    return KindRule(mean, scale, found.coef_.T.astype(np.float32), found.intercept_.astype(np.float32))
 
 
 def _fit_odd(features: Numbers, penalty: float) -> Numbers:
     """Weights without a bias: the features of an inverted or mirrored picture are the negative of the right one's."""
-    right = torch.from_numpy(features).double()
-
-    def loss(weights: Tensor) -> Tensor:
-        return functional.softplus(-right @ weights).mean() + penalty * (weights**2).sum()
-
-    return np.asarray(_minimise(loss, torch.zeros(right.shape[1], dtype=torch.float64)).float().numpy())
+    either_way = np.concatenate([features, -features]).astype(np.float64)
+    is_right = np.arange(len(either_way)) < len(features)
+    found = _regression(penalty, len(either_way), fit_intercept=False).fit(either_way, is_right)
+    return np.asarray(found.coef_[0], np.float32)
 
 
-def _minimise(loss: Loss, start: Tensor) -> Tensor:
-    parameters = start.requires_grad_()
-    search = torch.optim.LBFGS([parameters], max_iter=400, line_search_fn="strong_wolfe")
-
-    def step() -> float:
-        search.zero_grad()
-        value = loss(parameters)
-        value.backward()  # type: ignore[no-untyped-call]
-        return float(value.detach())
-
-    search.step(step)  # type: ignore[no-untyped-call]
-    return parameters.detach()
+def _regression(penalty: float, count: int, **options: Any) -> LogisticRegression:
+    """Minimises the mean error of ``count`` pictures plus ``penalty`` times the squared weights."""
+    return LogisticRegression(C=1 / (2 * penalty * count), max_iter=2000, tol=1e-6, **options)
