@@ -26,32 +26,32 @@ def section(title: str, *parts: Markup) -> Markup:
 
 
 def paragraph(text: str) -> Markup:
-    """Plain text."""
+    """A paragraph of plain text."""
     return _part("paragraph", text)
 
 
 def verdict(text: str, met: bool) -> Markup:
-    """Plain text, coloured."""
+    """A coloured paragraph of plain text."""
     return _part("verdict", text, met)
 
 
 def definitions(pairs: Iterable[tuple[str, str]]) -> Markup:
-    """Labels with what they stand for."""
+    """A list of labels, each with its text."""
     return _part("definitions", pairs)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
-    """Plain text in cells."""
+    """A table with plain text in its cells."""
     return _part("table", header, rows)
 
 
 def plot(figure: Figure, caption: str) -> Markup:
-    """A drawing, inline."""
+    """A figure as inline SVG."""
     return _part("plot", svg(figure), caption)
 
 
 def picture(source: str, caption: str) -> Markup:
-    """A data URI of a picture."""
+    """A picture from a data URI."""
     return _part("picture", source, caption)
 
 

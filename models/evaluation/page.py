@@ -1,4 +1,4 @@
-"""The acceptance as one HTML file that needs nothing beside it."""
+"""The acceptance report as one HTML file that needs no other file."""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -21,7 +21,7 @@ _AGREEMENT = ("n", "MAE", "RMSE", "R²", "κ, quadratic", "bias", "limits of agr
 
 
 def render(found: Acceptance, subject: Subject, worst: int) -> str:
-    """HTML; ``worst`` cases are analysed once more for their pictures."""
+    """The report as HTML; the ``worst`` cases are analysed again for their pictures."""
     return document(
         TITLE,
         [
@@ -49,8 +49,8 @@ def _subject(found: Acceptance, subject: Subject) -> Markup:
         "What was judged",
         definitions([*subject.description.items(), *counts]),
         paragraph(
-            "Brackets are 95 % bootstrap intervals. This file shows radiographs and names cases: keep it as you keep "
-            "those."
+            "Brackets are 95 % bootstrap intervals. This file shows radiographs and names cases: protect it as you "
+            "protect those."
         ),
     )
 
@@ -72,7 +72,8 @@ def _bars(found: Acceptance) -> Markup:
         verdict(found.verdict, found.passes),
         table(("figure", "n", "found", "bar", ""), rows),
         paragraph(
-            "A bar of which the radiographs say nothing is not applicable. A missed one is held at what is reached."
+            "A bar without radiographs is not applicable. A figure that misses its bar must reach what the embedded "
+            "default reaches."
         ),
     )
 
@@ -94,7 +95,7 @@ def _severity(found: Acceptance) -> Markup:
         drawings.append(plot(plots.differences(scores, consensus, overall), caption))
     return section(
         "Severity, score against the readers' consensus",
-        paragraph("Where the consensus is a half point, a whole-number score is off by 0.5 at least."),
+        paragraph("Where the consensus is a half point, a whole-number score is off by at least 0.5."),
         table(("group", *_AGREEMENT), rows),
         *_ranges(found.ranges),
         *drawings,
@@ -106,8 +107,8 @@ def _ranges(found: Ranges) -> list[Markup]:
         return []
     text = (
         f"On {found.count} COVID-19 radiographs the range of scores holds the consensus, rounded either way, in "
-        f"{found.held:.0%}; it is {found.width:.1f} wide on average. Where it is at most one wide the score is off by "
-        f"{_number(found.narrow_error)}, where it is wider by {_number(found.wide_error)}."
+        f"{found.held:.0%}; it is {found.width:.1f} wide on average. Where it is at most one wide, the score is off by "
+        f"{_number(found.narrow_error)}; where it is wider, by {_number(found.wide_error)}."
     )
     return [paragraph(text)]
 
@@ -132,9 +133,10 @@ def _zones(found: BrixiaAgreement | None) -> Markup:
             title, paragraph("Fewer than three radiographs have Brixia scores (columns brixia_s_… and brixia_j_…).")
         )
     said = (
-        "Sides and ends are where they should be: both controls are worse beyond chance."
+        "Left and right, top and bottom are as they should be: both controls are worse beyond chance."
         if found.is_oriented
-        else "Not shown that sides and ends are where they should be: a control is not worse beyond chance."
+        else "It is not shown that left and right, top and bottom are as they should be: a control is not worse beyond "
+        "chance."
     )
     correlations = [
         ("as it is", found.right.text()),
@@ -211,7 +213,7 @@ def _subgroups(found: Acceptance) -> Markup:
 
 def _flags(found: Acceptance) -> Markup:
     rows = [(name, str(count)) for name, count in sorted(found.flags.items(), key=lambda item: -item[1])]
-    return section("Quality flags", table(("flag", "radiographs"), rows) if rows else paragraph("None was raised."))
+    return section("Quality flags", table(("flag", "radiographs"), rows) if rows else paragraph("No flag was raised."))
 
 
 def _cases(found: Acceptance) -> Markup:
@@ -233,7 +235,7 @@ def _worst(found: Acceptance, subject: Subject, count: int) -> Markup:
     cases = [_case(result, why, subject) for result, why in found.worst(count)]
     return section(
         "Worst cases",
-        paragraph("Cyan the lungs and red the disease that were found, yellow what people drew."),
+        paragraph("Cyan: lungs that were found. Red: disease that was found. Yellow: what people drew."),
         gallery(cases),
     )
 

@@ -17,11 +17,11 @@ PENALTY: Final = 1e-3
 POLARITY_PENALTY: Final = 1e-2
 SIDES_PENALTY: Final = 1e-3
 REFUSED_SHARE: Final = 0.01
-"""Share of the fitted radiographs, each judged by a rule that did not see it, that the threshold may refuse."""
+"""Share of the training radiographs that the threshold may refuse, each judged by a rule that did not see it."""
 MIRRORED_SHARE: Final = 0.01
-"""The same for those that are called mirrored."""
+"""The share of them that may be called mirrored."""
 POLARITY_THRESHOLD: Final = 1.0
-"""Log odds: no radiograph of ``train`` as it came is beyond it on the wrong side."""
+"""Log odds: no unaltered radiograph of ``train`` is beyond it on the wrong side."""
 _FOLDS: Final = 4
 _LEAST_SCALE: Final = 1e-3
 _LUNG_FLAGS: Final = frozenset({LUNGS_NOT_FOUND, SINGLE_LUNG, INVERTED_POLARITY})
@@ -29,12 +29,12 @@ _LUNG_FLAGS: Final = frozenset({LUNGS_NOT_FOUND, SINGLE_LUNG, INVERTED_POLARITY}
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A rule, and how rules that were fitted in the same way without a picture judge it.
+    """A rule, and how each picture is judged by a rule fitted in the same way without it.
 
     Attributes:
         kinds: of each fitted sample.
         refused: bool [n], whether the sample would get no score, the lungs' own flags included.
-        mirrored: float32 [m], of each radiograph as it came, the sum that is under 0 where it seems to be mirrored.
+        mirrored: float32 [m], for each unaltered radiograph, the sum that is below 0 if it seems to be mirrored.
     """
 
     rule: ChestRule
@@ -44,7 +44,7 @@ class Fitted:
 
 
 def fit_rule(samples: Sequence[Sample], fitted_for: str) -> Fitted:
-    """The rule from pictures after stage I; kinds of ``HELD_OUT`` and inverted ones are left out.
+    """Fits the rule to pictures after stage I; kinds of ``HELD_OUT`` and inverted ones are left out.
 
     Args:
         fitted_for: SHA-256 of stage I's weights.
@@ -80,7 +80,7 @@ def fit_rule(samples: Sequence[Sample], fitted_for: str) -> Fitted:
 
 
 def _folds(names: Sequence[str]) -> NDArray[np.int64]:
-    """Pictures of one name are in one fold."""
+    """Each picture's fold; pictures of one name are in the same."""
     unique = sorted(set(names))
     fold_of = dict(zip(unique, np.random.default_rng(0).integers(0, _FOLDS, len(unique)), strict=True))
     return np.array([fold_of[name] for name in names])
@@ -88,7 +88,7 @@ def _folds(names: Sequence[str]) -> NDArray[np.int64]:
 
 def _polarity_features(samples: Sequence[Sample]) -> Numbers:
     right = [sample.gray for sample in samples if sample.kind in (CHEST, EXPOSED)]
-    # Some upside down: else many of those look inverted, and inverted back they look upright.
+    # Some are turned upside down: else many such pictures look inverted, and inverted back they look upright.
     either_way = [*right, *right, *(np.ascontiguousarray(gray[::-1, ::-1]) for gray in right)]
     return np.stack([polarity_features(gray) for gray in either_way])
 
@@ -112,5 +112,5 @@ def _fit_odd(features: Numbers, penalty: float) -> Numbers:
 
 
 def _regression(penalty: float, count: int, **options: Any) -> LogisticRegression:
-    """The mean error of ``count`` pictures, and ``penalty`` times the squared weights."""
+    """Minimises the mean error of ``count`` pictures plus ``penalty`` times the squared weights."""
     return LogisticRegression(C=1 / (2 * penalty * count), max_iter=2000, tol=1e-6, **options)
