@@ -1,9 +1,9 @@
-"""``python docker/audit.py``: what the images ship, held against the package index it comes from.
+"""``python docker/audit.py``: checks the packages in the images against the package index.
 
-For each locked package of ``docker/requirements-*.txt``: the index still has it, under the same SHA-256, and has not
-withdrawn it (PEP 691); its advisories, where the index serves them; its licence, where the package is installed here.
-Packages without advisories are counted: of those nothing is known, which is not the same as nothing being there. Exit
-status: 1 where something is wrong, 3 where the index serves no advisories at all.
+For each locked package of ``docker/requirements-*.txt`` it checks that the index still has it with the same SHA-256 and
+has not withdrawn it (PEP 691), its advisories if the index serves them, and its licence if it is installed here. It
+counts the packages for which no advisories are served: nothing is known about those, which does not mean that they are
+safe. Exit status: 1 if something is wrong, 3 if the index serves no advisories at all.
 """
 
 import http.client
@@ -30,12 +30,12 @@ _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _COPYLEFT = re.compile(r"(?<!L)GPL|GNU General Public|GNU Affero", re.IGNORECASE)
 _NOT_ON_THE_INDEX = re.compile(r"\+")
-"""Local versions (torch's CPU build) come from an index of their own."""
+"""Matches local versions (torch's CPU build), which come from another index."""
 
 
 @dataclass(frozen=True)
 class Locked:
-    """One package of a lock file, with the SHA-256 of the files that may be installed of it."""
+    """One package of a lock file, with the SHA-256 of each of its files that may be installed."""
 
     lock: str
     name: str
@@ -47,7 +47,7 @@ class Locked:
 
 
 def read_lock(path: Path) -> Iterator[Locked]:
-    """The packages of a lock file; raises ValueError for a line it cannot read or a package without a hash."""
+    """The packages of a lock file; raises ValueError for an unreadable line or a package without a hash."""
     text = re.sub(r"\\\n\s*", " ", path.read_text(encoding="utf-8"))
     for line in text.splitlines():
         if not line.strip() or line.lstrip().startswith(("#", "--")):
@@ -59,7 +59,7 @@ def read_lock(path: Path) -> Iterator[Locked]:
 
 
 def faults_on_the_index(package: Locked, files: list[dict[str, Any]]) -> list[str]:
-    """What is wrong with a package, out of the index's list of its files (PEP 691)."""
+    """What is wrong with a package, judged by the index's list of its files (PEP 691)."""
     ours = [file for file in files if file["hashes"].get("sha256") in package.hashes]
     if not ours:
         return [f"{package}: the index has no file of that SHA-256"]
@@ -68,14 +68,14 @@ def faults_on_the_index(package: Locked, files: list[dict[str, Any]]) -> list[st
 
 
 def licence_fault(name: str) -> str | None:
-    """Why a package must not be shipped; None where it may, or is not installed here."""
+    """Why a package's licence forbids shipping it; None where it does not, or the package is not installed here."""
     try:
         known = metadata(name)
     except PackageNotFoundError:
         return None
     classifiers = [line for line in known.get_all("Classifier", []) if line.startswith("License ::")]
     stated = known.get("License-Expression") or " ".join(classifiers) or (known.get("License") or "")[:200]
-    # An exception for linking, as compilers' run-time libraries have, keeps it harmless.
+    # A linking exception, as compilers' run-time libraries have, allows shipping.
     if _COPYLEFT.search(stated) and not re.search(r"exception|Lesser|LGPL| OR ", stated):
         return f"{name}: licence {stated!r}"
     return None
@@ -83,7 +83,7 @@ def licence_fault(name: str) -> str | None:
 
 @cache
 def fetch(url: str, accept: str) -> dict[str, Any] | None:
-    """The JSON at an address, asked for anew where the connection breaks; None where there is none (404)."""
+    """The JSON at an address, requested again where the connection breaks; None for 404."""
     request = urllib.request.Request(url, headers={"Accept": accept})
     for left in reversed(range(TRIES)):
         try:
@@ -106,7 +106,7 @@ class Finding:
     """What is wrong with one package.
 
     Attributes:
-        advisories: whether the index serves any word on it; None for a package of another index.
+        advisories: whether the index serves advisories for it; None for a package of another index.
     """
 
     faults: tuple[str, ...]
@@ -114,7 +114,7 @@ class Finding:
 
 
 def examine(package: Locked) -> Finding:
-    """One package against the index."""
+    """Checks one package against the index."""
     licence = licence_fault(package.name)
     faults = [licence] if licence else []
     if _NOT_ON_THE_INDEX.search(package.version):
