@@ -9,7 +9,7 @@ TIMEOUT_SECONDS = 4.0
 
 
 def main() -> int:
-    """0 when ``/health/ready`` answers 200, else 1."""
+    """Returns 0 when ``/health/ready`` answers 200, else 1."""
     connection = http.client.HTTPConnection("127.0.0.1", Settings().port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/health/ready")

@@ -1,11 +1,11 @@
-"""``python docker/audit.py``: whether anything speaks against what the images ship.
+"""``python docker/audit.py``: checks the packages in the images for known vulnerabilities and for their licences.
 
 Advisories come from pip-audit for each locked package of ``docker/requirements-*.txt``, licences from the packages that
-are installed here. Packages that the service does not know are counted: nothing is known of those, which does not mean
-that there is nothing. Exit status: 1 where something is wrong or the
-service is not reached, 3 where it has no advisories at all.
+are installed here. Packages that the service does not know are counted: nothing is known about those, which does not
+mean that they are safe. Exit status: 1 if something is wrong or the service is not reached, 3 if it has no advisories
+at all.
 
-Options go on to pip-audit, such as ``--vulnerability-service osv``.
+Options are passed on to pip-audit, such as ``--vulnerability-service osv``.
 """
 
 import json
@@ -58,14 +58,14 @@ def faults(lock: str, packages: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def licence_fault(name: str) -> str | None:
-    """Why a package must not be shipped; None where it may, or is not installed here."""
+    """Why a package's licence forbids shipping it; None where it does not, or the package is not installed here."""
     try:
         known = metadata(name)
     except PackageNotFoundError:
         return None
     classifiers = [line for line in known.get_all("Classifier", []) if line.startswith("License ::")]
     stated = known.get("License-Expression") or " ".join(classifiers) or (known.get("License") or "")[:200]
-    # An exception for linking, as compilers' run-time libraries have, keeps it harmless.
+    # A linking exception, as compilers' run-time libraries have, allows shipping.
     if _COPYLEFT.search(stated) and not re.search(r"exception|Lesser|LGPL| OR ", stated):
         return f"{name}: licence {stated!r}"
     return None

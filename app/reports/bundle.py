@@ -22,7 +22,7 @@ _MAKERS: Final[Mapping[ResultName, Callable[[Finding, Polarity], bytes]]] = {
 }
 _MEDIA_TYPES: Final[Mapping[ResultName, str]] = {"json": JSON, "fhir": FHIR}
 _LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a ZIP can hold: with the moment of the request the same results would give other bytes."""
+"""The earliest time that a ZIP can hold. With the current time, the same results would give different bytes."""
 
 
 class _Part(NamedTuple):
@@ -55,7 +55,7 @@ def zipped(finding: Finding, polarity: Polarity, include: Sequence[ResultName]) 
 
 
 def media_type_of(name: ResultName) -> str:
-    """Of one result by itself."""
+    """The media type of one result."""
     return _MEDIA_TYPES.get(name, DICOM)
 
 

@@ -1,4 +1,4 @@
-"""``POST /reports`` and its parts: a DICOM radiograph in, objects for its study out."""
+"""``POST /reports`` and its parts: a DICOM radiograph in, DICOM objects for its study out."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -61,7 +61,7 @@ async def reports(request: Request, query: Annotated[ReportsQuery, Query()]) -> 
 
 @router.post("/sr", response_class=_DicomResponse, responses=_RESPONSES, openapi_extra={"requestBody": BODY})
 async def structured_report(request: Request, query: Annotated[AnalysisQuery, Query()]) -> Response:
-    """Score, zone shares and doubts of a DICOM radiograph as a DICOM Structured Report (TID 1500)."""
+    """Score, zone shares and quality flags of a DICOM radiograph as a DICOM Structured Report (TID 1500)."""
     choose_media_type(request.headers.get("accept", ""), [DICOM])
     render = partial(report_dicom, polarity=query.polarity)
     return await answer(request, query, render, DICOM, check=check_reportable)

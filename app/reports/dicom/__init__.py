@@ -1,4 +1,4 @@
-"""What goes back to an archive: Segmentation, Structured Report and Secondary Capture, in the radiograph's study."""
+"""DICOM objects for an archive: Segmentation, Structured Report and Secondary Capture, in the radiograph's study."""
 
 from app.reports.dicom.answers import (
     DICOM,

@@ -1,4 +1,4 @@
-"""A finding as the body of an ``application/dicom`` answer; host work of one request, for the pool."""
+"""Renders a finding as the body of an ``application/dicom`` answer; runs in the host pool."""
 
 from typing import Final
 
@@ -25,10 +25,10 @@ _NO_HEADER: Final = "A DICOM answer needs a DICOM upload; this is {format}"
 
 
 def check_reportable(radiograph: Radiograph) -> None:
-    """Refuses what no report could refer to, before it is analysed.
+    """Refuses, before the analysis, a radiograph to which no report could refer.
 
     Raises:
-        UnsupportedDicom: it is no DICOM object, or lacks an identifier.
+        UnsupportedDicom: it is not a DICOM object, or lacks an identifier.
     """
     _header(radiograph)
 
@@ -60,7 +60,7 @@ def capture_dicom(finding: Finding, polarity: Polarity) -> bytes:
     with finding.clock.measure("render"):
         content = content_of(finding, polarity)
         overlay = draw_overlay(finding.radiograph.pixels, finding.analysis)
-        # Without a score it has one already.
+        # Without a score it has a heading already.
         if finding.analysis.score is not None:
             write_heading(overlay, summarise(finding.analysis))
         return write_capture(content, np.asarray(cv2.cvtColor(overlay, cv2.COLOR_BGR2RGB), dtype=np.uint8))

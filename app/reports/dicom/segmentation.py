@@ -24,7 +24,7 @@ SERIES_NUMBER: Final = 9001
 
 Stage: TypeAlias = Literal["lungs", "disease"]
 _ZONE_COLOURS: Final = {"upper": (255, 220, 0), "middle": (120, 200, 80), "lower": (60, 120, 230)}
-"""Of the recommended display, red, green, blue."""
+"""Recommended display colours, red, green, blue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +57,24 @@ _SEGMENTS: Final[dict[str, _Segment]] = {
     },
 }
 SEGMENTS: Final = tuple(_SEGMENTS)
-"""In the order of their numbers, which begin at 1. Each has the frame of its number, be it empty."""
+"""In the order of their numbers, which begin at 1. Each has the frame with its number, even if that is empty."""
 
 
 def segment_number(segment: str) -> int:
-    """Of one of ``SEGMENTS``; its frame has the same number."""
+    """The number of one of ``SEGMENTS`` and of its frame."""
     return SEGMENTS.index(segment) + 1
 
 
 def write_segmentation(content: ReportContent) -> bytes:
-    """The masks as a DICOM file (PS3.3, section A.51): binary, in the radiograph's own pixels.
+    """Writes the masks as a DICOM file (PS3.3, section A.51): binary, on the radiograph's pixel grid.
 
-    It has no geometry but that: a projection has no place in a frame of reference and no slice thickness, and
-    what is known of its pixels' size stands in the radiograph that each frame refers to.
+    It has no other geometry: a projection has no position in a frame of reference and no slice thickness, and the
+    radiograph that each frame refers to says what is known about the size of its pixels.
     """
     identity = content.identity
     segmentation = Segmentation(
         source_images=[single_frame(content.header.image)],
-        # highdicom wants segments last; laid out like this, each one's pixels still lie together.
+        # highdicom requires segments last; as a transposed view, each segment's pixels stay contiguous in memory.
         pixel_array=_segment_pixels(content.analysis).transpose(1, 2, 0)[None],
         segmentation_type="BINARY",
         segment_descriptions=_describe_segments(content),
@@ -104,7 +104,7 @@ def _segment_pixels(analysis: Analysis) -> NDArray[np.uint8]:
     for side in ("right", "left"):
         upper, middle, lower = (by_name[zone] for zone in coding.ZONES if zone.startswith(side))
         np.bitwise_or(np.bitwise_or(upper, middle), lower, out=by_name[f"{side}_lung"])
-    # What makes no score is not for the record.
+    # Disease that was not scored is not recorded.
     by_name["disease"][:] = analysis.disease if analysis.score is not None else 0
     return pixels
 
@@ -151,7 +151,7 @@ def _identify_algorithm(content: ReportContent, stage: Stage) -> AlgorithmIdenti
 
 
 def _name_dimensions(segmentation: Segmentation, uid: str) -> None:
-    """Instead of the random name that highdicom gives."""
+    """Replaces the random UID that highdicom gives the dimensions."""
     segmentation.DimensionOrganizationSequence[0].DimensionOrganizationUID = uid
     for index in segmentation.DimensionIndexSequence:
         index.DimensionOrganizationUID = uid
