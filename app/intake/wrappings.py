@@ -36,7 +36,7 @@ def advice_by_headers(encoding: str, media_type: bytes) -> str | None:
     names = {name.strip().lower() for name in encoding.split(",")}
     for coding in _CODINGS:
         if coding in names:
-            return f"A Content-Encoding is not undone, here {coding}; {_INSTEAD}"
+            return f"The Content-Encoding {coding} is not decoded; {_INSTEAD}"
     if media_type.startswith(b"multipart/") and media_type != b"multipart/form-data":
         return f"{_MULTIPART}; {_INSTEAD}"
     return None

@@ -171,7 +171,7 @@ ENCODED = {
 @pytest.mark.parametrize("coding", ENCODED)
 def test_an_encoded_body_is_refused_by_the_name_of_its_encoding(coding: str, form: bool) -> None:
     detail = _refusal(ENCODED[coding], content_encoding=coding.upper(), **({"content_type": FORM} if form else {}))
-    assert f"here {coding}" in detail
+    assert f"The Content-Encoding {coding} is not decoded" in detail
     assert "send the file's own bytes" in detail
 
 
