@@ -16,9 +16,9 @@ import httpx
 import numpy as np
 
 from models.phantom import draw_phantom
-from tests.app.intake.dicoms import dicom
-from tests.app.server import running
 from tests.benchmarks.uploads import HAZE, jpeg
+from tests.support.dicoms import dicom
+from tests.support.server import running
 
 CLIENTS = 8
 DICOM = "application/dicom"

@@ -15,7 +15,7 @@ from app.reports.dicom.segmentation import write_segmentation
 from app.reports.dicom.structured_report import write_report
 from app.reports.overlay import draw_overlay, write_heading
 from app.reports.words import summarise
-from tests.app.reports.dicom.cases import analysis, case_of, full_source, masks
+from tests.support.reports import analysis, case_of, full_source, masks
 
 HEIGHT, WIDTH = 2500, 2048
 ROUNDS = 15

@@ -1,23 +1,23 @@
 """Servers under test, each in a process group of its own, and what they take."""
 
-import http.client
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+import httpx
 import psutil
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.benchmarks import uploads
+from tests.support import metrics
 from tests.support.ports import free_port
+from tests.support.processes import wait_answering
 
 SERVERS = {
     "service": "tests.benchmarks.service",
@@ -70,16 +70,8 @@ class Server:
         """Batches (``count``) and radiographs in them (``sum``) so far, of both stages; only our service tells."""
         if not self.tells:
             return {}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
-        connection.close()
-        found = {"count": 0.0, "sum": 0.0}
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples if family.name == "cxr_batch_size" else ():
-                if sample.name.endswith(("_count", "_sum")):
-                    found[sample.name.rpartition("_")[2]] += sample.value
-        return found
+        text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=60).text
+        return {kind: metrics.total(text, f"cxr_batch_size_{kind}") for kind in ("count", "sum")}
 
 
 @contextmanager
@@ -90,7 +82,8 @@ def running(name: str, workflow: str, max_batch: int, *options: str) -> Iterator
         options: more of its command line.
 
     Raises:
-        RuntimeError: it ended, or is not ready in time; with the last of its output.
+        RuntimeError: it ended; with the last of its output, as the other.
+        TimeoutError: it is not ready in time.
     """
     module = SERVERS[name]
     port = free_port()
@@ -114,25 +107,14 @@ def running(name: str, workflow: str, max_batch: int, *options: str) -> Iterator
 
 def _wait_ready(process: subprocess.Popen[bytes], port: int, ready: str, score: str, log: Path) -> None:
     """Until it says so, and has answered a radiograph: some answer health checks before their workers are there."""
-    deadline = time.monotonic() + START_SECONDS
     (body,) = uploads.bodies("tiny")
-    while time.monotonic() < deadline and process.poll() is None:
-        if _status(port, "GET", ready) == 200 and _status(port, "POST", score, body) == 200:
-            return
-        time.sleep(0.2)
-    raise RuntimeError(f"not ready: {log.read_text(errors='replace')[-2000:]}")
+    asked = {"content": body, "headers": {"Content-Type": "application/octet-stream"}, "timeout": START_SECONDS}
 
+    def answers() -> bool:
+        url = f"http://127.0.0.1:{port}"
+        return httpx.get(url + ready).status_code == 200 and httpx.post(url + score, **asked).status_code == 200
 
-def _status(port: int, method: str, path: str, body: bytes = b"") -> int | None:
-    """None where nobody listens."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
-    try:
-        connection.request(method, path, body or None, {"Content-Type": "application/octet-stream"} if body else {})
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
+    wait_answering(process, log, answers, START_SECONDS)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

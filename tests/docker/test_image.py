@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from app.version import VERSION
-from tests.app.server import ROOT, Server
+from tests.support import ROOT
 from tests.support.ports import free_port
 from tests.support.scripts import load_script
+from tests.support.server import Server
 
 LOCKS = sorted((ROOT / "docker").glob("requirements-*.txt"))
 _ALONE = {"torch", "torchvision", "setuptools"}

@@ -23,7 +23,7 @@ from app.errors import UnreadableImage
 from app.intake import Limits, decode
 from app.intake.dicom.codestreams import read_jpeg_frame
 from models.phantom import draw_phantom
-from tests.app.intake.dicoms import ENCODERS, dicom
+from tests.support.dicoms import ENCODERS, dicom
 
 Way = Callable[[bytes, bytes, Random], bytes]
 Samples = NDArray[Any]

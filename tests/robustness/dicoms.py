@@ -11,8 +11,8 @@ from pydicom import Dataset, uid
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 
-from tests.app.intake.dicoms import MAX_BITS, NATIVE, SYNTAXES, dicom, table
 from tests.robustness.structures import EDITORS, ByteOrder, edit_jpeg, number, scramble
+from tests.support.dicoms import MAX_BITS, NATIVE, SYNTAXES, dicom, table
 
 _START: Final = 132
 _LONG: Final = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.phantom import draw_phantom
-from tests.app.intake.samples import bmp, bmp_rle8, chunk, gray_palette, oriented, png, save
+from tests.benchmarks.uploads import HAZE
 from tests.robustness.dicoms import dicom_seeds
 from tests.robustness.tiffs import tiff_seeds
+from tests.support.samples import HEIGHT, WIDTH, bmp, bmp_rle8, chunk, gray_palette, oriented, png, png_file, save
 
 Gray = NDArray[np.uint8]
-HEIGHT, WIDTH = 80, 96
-HAZE = ("right_lower", "left_middle")
 _ADAM7: Final = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """First column, first row, and the steps of both, of each pass."""
 
@@ -26,9 +25,7 @@ def interlaced(pixels: NDArray[Any], bits: int, colour: int) -> bytes:
     """An Adam7 PNG of big-endian ``pixels`` [H, W] or [H, W, C] of whole bytes."""
     passes = (pixels[top::down, left::right] for left, top, right, down in _ADAM7)
     raw = b"".join(b"\0" + row.tobytes() for rows in passes for row in rows)
-    size = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], bits, colour, 0, 0, 1)
-    parts = (chunk(b"IHDR", size), chunk(b"IDAT", zlib.compress(raw)), chunk(b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+    return png_file(pixels.shape[1], pixels.shape[0], bits, colour, zlib.compress(raw), interlaced=True)
 
 
 def _in_pieces(data: bytes, size: int) -> bytes:

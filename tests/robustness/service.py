@@ -7,7 +7,7 @@ from typing import Final
 
 import psutil
 
-from tests.app.server import Server, running
+from tests.support.server import Server, running
 
 PROGRAM: Final = """
 import sys

@@ -18,12 +18,11 @@ from typing import Final
 
 import psutil
 
-from tests.app.server import running
 from tests.benchmarks.peers.workflows import KINDS
 from tests.robustness.drift import Line, Sample, compare
 from tests.robustness.service import MEBIBYTE, program
-from tests.robustness.swarm import address_of
 from tests.robustness.traffic import Traffic
+from tests.support.server import running
 
 _CLIENTS: Final = 16
 _WARM_UP_SECONDS: Final = 5.0
@@ -93,7 +92,7 @@ async def soak(
         environment: set for the service, ``CXR_`` settings and others.
     """
     with tempfile.TemporaryDirectory() as folder, running(Path(folder), program(workflow), **environment) as server:
-        traffic = Traffic(address_of(server), seed)
+        traffic = Traffic(server.address, seed)
         await traffic.capacity(_CLIENTS, min(_WARM_UP_SECONDS, seconds / 10))
         capacity = await traffic.capacity(_CLIENTS, min(60.0, seconds / 10))
         _drain(traffic)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final, Literal, TypeAlias
 
-from tests.app.intake.samples import chunk
+from tests.support.samples import PNG, chunk
 
 ByteOrder: TypeAlias = Literal["little", "big"]
 Editor: TypeAlias = Callable[[bytes, Random], bytes]
@@ -65,7 +65,6 @@ def _set(data: bytearray, at: int, size: int, order: ByteOrder, rng: Random) -> 
 
 # PNG ------------------------------------------------------------------------------------------------------------------
 
-_PNG: Final = b"\x89PNG\r\n\x1a\n"
 _CHUNKS: Final = (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT", b"gAMA", b"sBIT")
 _PNG_FIELDS: Final = ((0, 4), (4, 4), (8, 1), (9, 1), (10, 1), (11, 1), (12, 1))
 """Of the header: place and size of width, height, bits, colour, compression, filter, interlace."""
@@ -73,7 +72,7 @@ _PNG_FIELDS: Final = ((0, 4), (4, 4), (8, 1), (9, 1), (10, 1), (11, 1), (12, 1))
 
 def edit_png(data: bytes, rng: Random) -> bytes:
     """Edits of chunks and of unpacked pixel data; checksums are made right again."""
-    chunks, at = [], len(_PNG)
+    chunks, at = [], len(PNG)
     while at + 12 <= len(data):
         end = at + 8 + int.from_bytes(data[at : at + 4], "big")
         chunks.append((data[at + 4 : at + 8], data[at + 8 : end]))
@@ -102,7 +101,7 @@ def edit_png(data: bytes, rng: Random) -> bytes:
             if kind == b"IDAT":
                 content = _edit_packed(content, rng)
             chunks[which] = (kind, scramble(content, rng) if kind != b"IDAT" else content)
-    return _PNG + b"".join(chunk(kind, content) for kind, content in chunks)
+    return PNG + b"".join(chunk(kind, content) for kind, content in chunks)
 
 
 def _edit_packed(packed: bytes, rng: Random) -> bytes:
@@ -258,7 +257,7 @@ def edit_bmp(data: bytes, rng: Random) -> bytes:
 
 
 EDITORS: dict[tuple[int, bytes], Editor] = {
-    (0, _PNG): edit_png,
+    (0, PNG): edit_png,
     (0, b"\xff\xd8"): edit_jpeg,
     (0, b"II"): edit_tiff,
     (0, b"MM"): edit_tiff,

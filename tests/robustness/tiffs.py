@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.app.intake.samples import oriented, save, tiff
+from tests.support.samples import oriented, save, tiff
 
 Order = Literal["<", ">"]
 Samples = NDArray[Any]

@@ -18,7 +18,8 @@ from models.phantom import draw_phantom
 from tests.benchmarks import uploads
 from tests.robustness.mutations import build_case
 from tests.robustness.seeds import HAZE, seeds
-from tests.robustness.wire import CLOSED, Address, connected, request
+from tests.robustness.wire import CLOSED, connected, request
+from tests.support.ports import Address
 
 Kind: TypeAlias = Literal["good", "bad", "leaving"]
 _SHARES: Final[dict[Kind, float]] = {"good": 0.75, "bad": 0.2, "leaving": 0.05}

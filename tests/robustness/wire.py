@@ -6,9 +6,10 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
-Address: TypeAlias = tuple[str, int]
+from tests.support.ports import Address
+
 LEFT: Final = "left"
 """The outcome of a client that leaves before it is answered."""
 CLOSED: Final = "closed"

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
-EXAMPLES = json.loads((Path(__file__).parents[3] / "app" / "reports" / "examples.json").read_text())
+from tests.support import ROOT
+
+EXAMPLES = json.loads((ROOT / "app" / "reports" / "examples.json").read_text())
 DROP = 0
 """In place of a status: the connection is closed without an answer."""
 

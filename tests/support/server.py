@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,9 +11,10 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.ports import free_port
+from tests.support import ROOT, metrics
+from tests.support.ports import Address, free_port
+from tests.support.processes import end, wait_answering
 
-ROOT = Path(__file__).parents[2]
 START_SECONDS = 120.0
 
 
@@ -39,18 +39,20 @@ class Server:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
     def wait_ready(self) -> None:
-        """Polls readiness until it is given, or the process or the time ends."""
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"the service ended with {self.process.returncode}: {self.log.read_text()}")
-            try:
-                if self.client.get("/health/ready").status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass  # not listening yet
-            time.sleep(0.05)
-        raise TimeoutError(f"not ready within {START_SECONDS} s: {self.log.read_text()}")
+        """Polls until it takes radiographs."""
+        wait_answering(
+            self.process, self.log, lambda: self.client.get("/health/ready").status_code == 200, START_SECONDS
+        )
+
+    @property
+    def address(self) -> Address:
+        """Where it listens."""
+        url = self.client.base_url
+        return url.host, url.port or 0
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of the series of this name that have these labels; 0 where there are none yet."""
+        return metrics.total(self.client.get("/metrics").text, name, **labels)
 
 
 def start(folder: Path, settings: Mapping[str, str], program: str | None = None) -> Server:
@@ -59,10 +61,10 @@ def start(folder: Path, settings: Mapping[str, str], program: str | None = None)
     Args:
         program: Python to run instead of ``python -m app``.
     """
-    port = free_port()
+    port = int(settings.get("CXR_PORT") or free_port())
     log = folder / "service.log"
     ours = {name: value for name, value in os.environ.items() if not name.startswith("CXR_")}
-    environment = {**ours, "PYTHONPATH": str(ROOT), "CXR_PORT": str(port), "CXR_HOST": "127.0.0.1", **settings}
+    environment = {**ours, "PYTHONPATH": str(ROOT), "CXR_HOST": "127.0.0.1", **settings, "CXR_PORT": str(port)}
     with log.open("wb") as file:
         arguments = ["-c", program] if program else ["-m", "app"]
         process = subprocess.Popen(
@@ -80,5 +82,4 @@ def running(folder: Path, program: str | None = None, **settings: str) -> Iterat
         yield server
     finally:
         server.client.close()
-        server.process.terminate()
-        server.process.wait(timeout=60)
+        end(server.process)

@@ -28,6 +28,8 @@ from app.reports.dicom.structured_report import write_report
 from app.reports.schema import Model, Models
 from app.reports.words import refusals
 from models.analysis import Analysis
+from models.phantom import draw_phantom
+from tests.support.dicoms import image_elements, write
 from tests.support.masks import GivenMasks
 
 HEIGHT, WIDTH = 250, 203
@@ -97,6 +99,11 @@ def changed(source: Dataset, **changes: Any) -> Dataset:
         else:
             setattr(source, keyword, value)
     return source
+
+
+def upload(side: int, **changes: str | None) -> bytes:
+    """The phantom as a CR image, ``side`` pixels wide and high."""
+    return write(full_source(**{**image_elements(draw_phantom(side)), **changes}))
 
 
 @cache

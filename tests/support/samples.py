@@ -11,6 +11,7 @@ from PIL import Image
 
 HEIGHT, WIDTH = 80, 96
 SHORT, LONG = 3, 4
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def chest() -> NDArray[np.uint8]:
@@ -49,10 +50,17 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 def png(rows: NDArray[Any], bits: int, colour: int, *extra: bytes, width: int = 0) -> bytes:
     """A PNG of ready-packed big-endian rows [H, ...]; ``extra`` chunks come before the pixels."""
-    size = struct.pack(">IIBBBBB", width or rows.shape[1], len(rows), bits, colour, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    return png_file(width or rows.shape[1], len(rows), bits, colour, pixels, *extra)
+
+
+def png_file(
+    width: int, height: int, bits: int, colour: int, pixels: bytes, *extra: bytes, interlaced: bool = False
+) -> bytes:
+    """A PNG of compressed ``pixels``, whatever its header says; ``extra`` chunks come before them."""
+    size = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced)
     parts = (chunk(b"IHDR", size), *extra, chunk(b"IDAT", pixels), chunk(b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+    return PNG + b"".join(parts)
 
 
 def tiff(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmwrite, uid
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.pixels.encoders import RLELosslessEncoder
+from pydicom.pixels.encoders.base import RLELosslessEncoder
 from pydicom.sequence import Sequence
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
@@ -119,6 +119,23 @@ def header(**elements: Any) -> Dataset:
     return dataset
 
 
+def image_elements(samples: NDArray[Any], bits: int | None = None) -> dict[str, Any]:
+    """By keyword, what describes ``samples`` [H, W], and in ``PixelData`` themselves; ``bits`` stored, or all."""
+    allocated = 8 * samples.itemsize
+    bits = bits or allocated
+    return {
+        "SamplesPerPixel": 1,
+        "PhotometricInterpretation": "MONOCHROME2",
+        "Rows": samples.shape[0],
+        "Columns": samples.shape[1],
+        "BitsAllocated": allocated,
+        "BitsStored": bits,
+        "HighBit": bits - 1,
+        "PixelRepresentation": int(samples.dtype.kind == "i"),
+        "PixelData": samples.tobytes(),
+    }
+
+
 def dicom(
     samples: NDArray[Any],
     syntax: str = uid.ExplicitVRLittleEndian,
@@ -137,21 +154,11 @@ def dicom(
     """
     allocated = 8 * samples.itemsize
     bits = bits or allocated
-    module = {
-        "SamplesPerPixel": 1,
-        "PhotometricInterpretation": "MONOCHROME2",
-        "Rows": samples.shape[0],
-        "Columns": samples.shape[1],
-        "BitsAllocated": allocated,
-        "BitsStored": bits,
-        "HighBit": bits - 1,
-        "PixelRepresentation": int(samples.dtype.kind == "i"),
-    }
-    dataset = header(**{**module, **elements})
+    dataset = header(**{**image_elements(samples, bits), **elements})
     is_native = syntax in NATIVE
     if pixel_data is None and is_native:
-        order = ">" if syntax == uid.ExplicitVRBigEndian else "<"
-        pixel_data = samples.astype(samples.dtype.newbyteorder(order)).tobytes()
+        big_endian = syntax == uid.ExplicitVRBigEndian
+        pixel_data = samples.astype(samples.dtype.newbyteorder(">" if big_endian else "<")).tobytes()
         pixel_data += bytes(len(pixel_data) % 2)
     elif pixel_data is None:
         unsigned = samples.view(f"u{samples.itemsize}")
