@@ -9,7 +9,7 @@ import numpy as np
 from pydicom import uid
 from pydicom.encaps import encapsulate
 
-from tests.robustness.structures import join_jpeg, split_jpeg
+from benchmarks.robustness.structures import join_jpeg, split_jpeg
 from tests.support.dicoms import deflated, dicom
 from tests.support.samples import bmp, chest, chunk, gray_palette, png, png_file, save, tiff
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, TypeAlias
 
-from tests.robustness.wire import CLOSED, LEFT, Wire, connected, head, request
+from benchmarks.robustness.wire import CLOSED, LEFT, Wire, connected, head, request
 from tests.support.ports import Address
 
 Client: TypeAlias = Callable[[Address, asyncio.Event], Awaitable[str]]

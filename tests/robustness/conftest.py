@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.robustness.service import serving
+from benchmarks.robustness.service import serving
 from tests.support.server import Server
 
 

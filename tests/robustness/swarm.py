@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from tests.benchmarks import uploads
-from tests.benchmarks.load import Report, build_requests, measure
+from benchmarks import uploads
+from benchmarks.load import Report, build_requests, measure
+from benchmarks.robustness.service import Memory
 from tests.robustness.clients import Client
-from tests.robustness.service import Memory
 from tests.support.polling import until
 from tests.support.ports import Address
 from tests.support.server import Server

@@ -7,7 +7,10 @@ from typing import Final
 import httpx
 import pytest
 
-from tests.benchmarks.uploads import jpeg
+from benchmarks.robustness.seeds import seeds
+from benchmarks.robustness.service import serving
+from benchmarks.robustness.wire import CLOSED, LEFT, head, request
+from benchmarks.uploads import jpeg
 from tests.robustness.bombs import bombs
 from tests.robustness.clients import (
     KEPT,
@@ -24,10 +27,7 @@ from tests.robustness.clients import (
     sends,
     uploads,
 )
-from tests.robustness.seeds import seeds
-from tests.robustness.service import serving
 from tests.robustness.swarm import FLOOR_MS, Others, Swarm, attack, open_files, wait_idle
-from tests.robustness.wire import CLOSED, LEFT, head, request
 from tests.support.server import Server
 
 IDLE: Final = 1000

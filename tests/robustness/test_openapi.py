@@ -12,8 +12,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from app.keys import hash_key
 from app.main import create_app
 from app.settings import Settings
-from tests.robustness.seeds import seeds
-from tests.robustness.service import serving
+from benchmarks.robustness.seeds import seeds
+from benchmarks.robustness.service import serving
 from tests.support.reports import upload
 from tests.support.server import Server
 
