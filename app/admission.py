@@ -13,11 +13,11 @@ from app.errors import Overloaded
 
 RETRY_AFTER = {"Retry-After": "1"}
 PIECE_BYTES: Final = 256 * 1024
-"""Of an answer, handed to the server at once: what a client may leave unread beyond its socket's buffers."""
+"""Bytes of an answer handed to the server at once; a client can leave that much unread beyond its socket's buffers."""
 
 
 class Admission:
-    """A fixed number of permits; whoever finds none is refused at once instead of waiting."""
+    """A fixed number of permits; a request that finds none is refused at once instead of waiting."""
 
     def __init__(self, limit: int, under_way: Gauge) -> None:
         self._limit, self._gauge = limit, under_way
@@ -27,10 +27,10 @@ class Admission:
 
     @contextmanager
     def permit(self) -> Iterator[None]:
-        """One place among the requests under way, given back at exit.
+        """Holds one permit until exit.
 
         Raises:
-            Overloaded: none is free.
+            Overloaded: no permit is free.
         """
         if self._under_way >= self._limit:
             raise Overloaded(f"{self._limit} requests are in flight already", RETRY_AFTER)
@@ -41,7 +41,7 @@ class Admission:
             self._change(-1)
 
     async def idle(self) -> None:
-        """Waits until nothing is under way."""
+        """Waits until no request is under way."""
         await self._idle.wait()
 
     def _change(self, step: int) -> None:
@@ -54,15 +54,17 @@ class Admission:
 
 
 class PermittedResponse(Response):
-    """An answer that gives its permit back once it is sent, or its client gone.
+    """An answer that gives its permit back once it is sent or its client has left.
 
-    In pieces, so that the server waits for a client that reads slowly: what many of them leave unread stays bounded by
-    the permits.
+    It is sent in pieces, so that the server waits for a client that reads slowly. The permits thus limit how much all
+    slow clients together leave unread.
     """
 
     def __init__(self, content: bytes, media_type: str, permit: ExitStack) -> None:
-        """Args:
-        permit: closed at the end.
+        """Takes over an open permit.
+
+        Args:
+            permit: closed once the answer is sent.
         """
         super().__init__(content, media_type=media_type)
         self._permit = permit

@@ -1,4 +1,4 @@
-"""Every problem the service answers with, as data (RFC 9457 problem details).
+"""Every problem that the service answers with, as data (RFC 9457 problem details).
 
 A class carries its HTTP status, stable code and title; an instance carries the detail for one request.
 """

@@ -1,17 +1,16 @@
 """``cxr-health``: whether the service in this container is ready, for the container's health check."""
 
 import http.client
-import os
 import sys
+
+from app.settings import Settings
 
 TIMEOUT_SECONDS = 4.0
 
 
 def main() -> int:
-    """0 when ``/health/ready`` answers 200, else 1."""
-    connection = http.client.HTTPConnection(
-        "127.0.0.1", int(os.environ.get("CXR_PORT") or 8000), timeout=TIMEOUT_SECONDS
-    )
+    """Returns 0 when ``/health/ready`` answers 200, else 1."""
+    connection = http.client.HTTPConnection("127.0.0.1", Settings().port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/health/ready")
         status = connection.getresponse().status

@@ -1,4 +1,4 @@
-"""API keys: only their SHA-256 is known here. ``python -m app.keys`` makes a new key and its hash.
+"""API keys, of which the service knows only the SHA-256. ``python -m app.keys`` makes a new key and its hash.
 
 A plain hash is enough, as a key is 256 random bits, not a password that could be guessed.
 """
@@ -13,24 +13,24 @@ HASH_DIGITS = 64
 
 
 def new_key() -> str:
-    """A key for a client, to be told once and kept nowhere."""
+    """A new key for a client, to be shown once and stored nowhere."""
     return secrets.token_urlsafe(KEY_BYTES)
 
 
 def hash_key(key: str) -> str:
-    """What the settings hold of a key: 64 hexadecimal digits."""
+    """The hash of a key as the settings hold it: 64 hexadecimal digits."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def is_hash(text: str) -> bool:
-    """Whether it can be the hash of a key, and is not a key itself."""
+    """Whether ``text`` can be the hash of a key, and is not a key itself."""
     return len(text) == HASH_DIGITS and all(digit in "0123456789abcdef" for digit in text)
 
 
 def is_among(offered: str, hashes: tuple[str, ...]) -> bool:
-    """Whether a key is one of those.
+    """Whether the hash of the ``offered`` key is among ``hashes``.
 
-    Hashes are compared, each in constant time and all of them: the time taken tells nothing of which one was near.
+    All hashes are compared, each in constant time, so that the time taken reveals nothing about them.
     """
     found = hash_key(offered)
     matches = [compare_digest(found, known) for known in hashes]

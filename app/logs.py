@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line. No file names, no pictures, no persons."""
+"""Structured logs: one JSON object a line. They hold no file names, no pictures and no patient data."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_config(level: str) -> dict[str, Any]:
-    """For ``logging.config.dictConfig``. Uvicorn's access log is off: it would name what clients put in URLs."""
+    """The configuration for ``logging.config.dictConfig``. Uvicorn's access log is off, as it would repeat URLs."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -45,5 +45,5 @@ def log_config(level: str) -> dict[str, Any]:
 def log_event(
     logger: str, message: str, level: int = logging.INFO, error: Exception | None = None, **fields: object
 ) -> None:
-    """Writes one line with its fields, and the traceback of ``error``."""
+    """Writes one line with ``fields`` and the traceback of ``error``."""
     logging.getLogger(logger).log(level, message, exc_info=error, extra={"fields": fields})

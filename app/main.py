@@ -1,4 +1,4 @@
-"""The application: ``create_app`` puts the parts together, the lifespan starts and ends them."""
+"""The application: ``create_app`` connects the parts, and the lifespan starts and ends them."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +12,7 @@ from app.http.openapi import add_examples
 from app.http.problems import add_problem_handlers
 from app.http.request_id import REQUEST_ID_HEADER
 from app.http.security_headers import SecurityHeaders
+from app.intake import dicom
 from app.reports.schema import NOTICE
 from app.routes import analysis, operations, pages, reports
 from app.service import Service
@@ -31,17 +32,18 @@ def create_app(
     """The service as an ASGI application.
 
     Args:
-        settings: None reads the environment.
+        settings: None: read from the environment.
         workflow: used instead of the weights that the settings name.
         on_failure: called when the networks cannot be loaded or fail their self-test; ends the server.
     """
+    dicom.configure()
     service = Service(settings or Settings(), workflow, on_failure)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.begin()
         if workflow is not None:
-            # There is nothing to load, so nothing to answer health checks for meanwhile.
+            # Nothing has to be loaded, so no health check has to be answered meanwhile.
             await service.started()
         yield
         await service.end()
@@ -68,7 +70,7 @@ def create_app(
 
 
 def _add_middleware(app: FastAPI, service: Service) -> None:
-    """The last one added is the outermost."""
+    """Adds the middleware, innermost first."""
     app.add_middleware(RequestContext, metrics=service.metrics)
     if service.settings.cors_origins:
         app.add_middleware(

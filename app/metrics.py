@@ -16,7 +16,7 @@ STAGES = ("receive", "decode", "prepare", "lungs", "between", "disease", "score"
 
 
 class Metrics:
-    """The metrics of one application, on a registry of its own so that applications do not share figures."""
+    """The metrics of one application, on a registry of its own so that applications do not share values."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -71,13 +71,13 @@ class Metrics:
         )
         self.device_memory = Gauge(
             "cxr_device_memory_bytes",
-            "Memory of the GPU: held by tensors, and taken from it",
+            "GPU memory of this process: allocated by tensors, and reserved",
             ("kind",),
             registry=self.registry,
         )
         self.gpu_unused = Gauge(
             "cxr_gpu_unused",
-            "1 while networks run on the CPU beside a GPU that cannot be used",
+            "1 while networks run on the CPU because the GPU cannot be used",
             registry=self.registry,
         )
         self.dropped = Counter(
@@ -91,14 +91,14 @@ class Metrics:
         )
         self.inputs = Histogram(
             "cxr_input",
-            "Measures of radiographs, by which they are held against those that the networks were fitted on",
+            "Measures of radiographs, to compare them with those that the networks were fitted on",
             ("measure",),
             buckets=EDGES,
             registry=self.registry,
         )
         self.reference = Gauge(
             "cxr_reference_share",
-            "The share of the reference's radiographs whose measure is le at most, from the model cards",
+            "Share of the reference radiographs whose measure is at most le, from the model cards",
             ("measure", "le"),
             registry=self.registry,
         )
@@ -122,7 +122,7 @@ class Metrics:
             self.scores.labels(score)
 
     def refer(self, reference: Reference) -> None:
-        """Shows a card's reference beside what comes in."""
+        """Exports the reference distribution of a model card, to compare incoming radiographs with."""
         for measure, shares in reference.items():
             self.inputs.labels(measure)
             for edge, share in zip(EDGES, shares, strict=True):

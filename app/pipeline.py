@@ -1,4 +1,4 @@
-"""A radiograph's way from the bytes of an upload to its answer: the only place that knows the order of the steps."""
+"""The steps from an upload's bytes to its answer. Only this module knows their order."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar
@@ -14,17 +14,19 @@ from models.workflow import Workflow
 _Result = TypeVar("_Result")
 
 Check: TypeAlias = Callable[[Radiograph], None]
-"""Raises a problem for a radiograph that could not be answered, before it is analysed; runs in the host pool."""
+"""Raises a problem for a radiograph that cannot be answered as asked; runs in the host pool, before the analysis."""
 Render: TypeAlias = Callable[[Radiograph, Analysis], _Result]
-"""Makes of an analysis what is returned; runs in the host pool."""
+"""Turns an analysis into what is returned; runs in the host pool."""
 
 
 class Pipeline:
-    """Takes uploads through both networks: host work is a request's own, as are its errors; networks are shared."""
+    """Runs uploads through both networks. Requests share the networks; host work and errors are each request's own."""
 
     def __init__(self, workflow: Workflow, batcher: Batcher, limits: Limits, body_parts: Sequence[str]) -> None:
-        """Args:
-        body_parts: further words in a DICOM header's Body Part Examined that mean the chest.
+        """Keeps what all requests share.
+
+        Args:
+            body_parts: more words in a DICOM header's Body Part Examined that mean the chest.
         """
         self._workflow, self._batcher = workflow, batcher
         self._limits, self._body_parts = limits, body_parts
@@ -33,17 +35,17 @@ class Pipeline:
     async def run(
         self, upload: Upload, question: Question, check: Check, render: Render[_Result], clock: Stopwatch
     ) -> _Result:
-        """One upload's answer; cancelling it drops it when its next batch forms.
+        """The answer to one upload; once cancelled, the upload is dropped when its next batch forms.
 
         Raises:
-            Problem: the upload is no radiograph that can be read, or ``check`` refuses it.
+            Problem: the upload is not a readable radiograph, or ``check`` refuses it.
             DeviceLost: the device failed for good.
             QueuesClosed: the service is ending.
         """
         host = self._batcher.run_on_host
         self._under_way += 1
         try:
-            # Three visits to the pool, no more: each passes through the loop, and costs as much as a small picture.
+            # Only three trips to the pool: each goes through the event loop, and takes as long as a small picture.
             radiograph, prepared = await host(self._read, upload, question, check, clock)
             lungs = await self._run_stage("lungs", prepared.picture, clock)
             cropped, picture = await host(self._crop, prepared, lungs.map, clock)

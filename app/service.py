@@ -1,4 +1,4 @@
-"""What the lifespan owns: the pipeline, the permits, and whether radiographs are taken."""
+"""The state that the lifespan owns: the pipeline, the permits, and whether radiographs are accepted."""
 
 import asyncio
 import gc
@@ -29,7 +29,7 @@ MIN_SIDE = 64
 
 
 class _Parts(NamedTuple):
-    """What there is once the start is done."""
+    """What exists once the start is done."""
 
     workflow: Workflow
     batcher: Batcher
@@ -37,16 +37,18 @@ class _Parts(NamedTuple):
 
 
 class Service:
-    """One process's state.
+    """The state of one process.
 
     Attributes:
-        failure: why the start failed; None while starting and when started.
+        failure: why the start failed or the device was lost; None otherwise.
     """
 
     def __init__(self, settings: Settings, workflow: Workflow | None, on_failure: Callable[[], None]) -> None:
-        """Args:
-        workflow: used as it is; None loads the weights that the settings name.
-        on_failure: called once when the start fails; ends the server.
+        """Prepares the service; ``begin`` starts it.
+
+        Args:
+            workflow: used as it is; None: the weights that the settings name are loaded.
+            on_failure: called when the start fails or the device is lost; ends the server.
         """
         self.settings = settings
         self.metrics = Metrics()
@@ -65,12 +67,12 @@ class Service:
 
     @property
     def workflow(self) -> Workflow:
-        """Raises NotReady before the start is done."""
+        """The loaded networks; raises NotReady before the start is done."""
         return self._started().workflow
 
     @property
     def pipeline(self) -> Pipeline:
-        """Raises NotReady before the start is done."""
+        """The running pipeline; raises NotReady before the start is done."""
         return self._started().pipeline
 
     def begin(self) -> None:
@@ -81,19 +83,19 @@ class Service:
         self._starting.add_done_callback(self._start_ended)
 
     async def started(self) -> None:
-        """Waits for the end of the start, good or bad."""
+        """Waits until the start has succeeded or failed."""
         if self._starting is not None:
             await asyncio.wait([self._starting])
 
     def drain(self) -> None:
-        """No longer ready; what is under way goes on."""
+        """Makes the service not ready; requests under way go on."""
         self._draining = True
         self.metrics.ready.set(0)
 
     async def end(self) -> None:
-        """Takes no more, waits for the start and for all that is under way, then ends the threads.
+        """Refuses new requests, waits for the start and for all requests under way, then ends the threads.
 
-        Those of a lost device may never end, and are left to the end of the process.
+        The threads of a lost device may never end, so they are left until the process ends.
         """
         self.drain()
         await self.started()
@@ -104,7 +106,7 @@ class Service:
         log_event(SERVICE_LOGGER, "stopped")
 
     def check_ready(self) -> None:
-        """Raises NotReady unless radiographs are taken."""
+        """Raises NotReady unless radiographs are accepted."""
         if not self.ready:
             self._refuse()
 
@@ -145,7 +147,7 @@ class Service:
             self.metrics.queue_wait.labels(stage).observe(started - task.queued)
 
     def _fail(self, event: str, reason: str) -> None:
-        """The process cannot go on: liveness goes, and the server is told to end."""
+        """Gives up a process that cannot go on: it is no longer live, and the server is told to end."""
         self.failure = reason
         self.drain()
         log_event(SERVICE_LOGGER, event, logging.ERROR, reason=reason)

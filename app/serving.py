@@ -1,4 +1,4 @@
-"""The service on uvicorn: its socket, its signals, its end."""
+"""Runs the service on uvicorn: its socket, its signals, its shutdown."""
 
 import logging.config
 import os
@@ -18,13 +18,13 @@ from app.settings import DRAIN_SECONDS, Settings
 from models.workflow import Workflow
 
 BROKEN_SECONDS = 4.0
-"""How long a process that cannot go on has for its last answers."""
+"""How long a process that cannot go on may take for its last answers."""
 BROKEN_STATUS = 3
 MANY_DESCRIPTORS = 65_536
 
 
 class _DrainingServer(uvicorn.Server):
-    """Is no longer ready from the moment it is told to end; what is under way is finished first."""
+    """A server that stops being ready when it is told to end, and finishes the requests under way first."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
@@ -36,10 +36,10 @@ class _DrainingServer(uvicorn.Server):
 
 
 def serve(settings: Settings, workflow: Workflow | None = None) -> int:
-    """Runs the server.
+    """Runs the server until it is told to stop.
 
     Returns:
-        0 after an ordered end; 3 when the address cannot be bound, the networks do not start or the device is lost.
+        0 after a clean shutdown; 3 when the address cannot be bound, the networks do not start or the device is lost.
     """
     logging.config.dictConfig(log_config(settings.log_level))
     _allow_descriptors()
@@ -53,7 +53,7 @@ def serve(settings: Settings, workflow: Workflow | None = None) -> int:
 
     def end() -> None:
         server.should_exit = True
-        # A lost device may hold a thread for ever; then nothing ends in order.
+        # A lost device may block a thread for ever, and with it a clean shutdown.
         last_resort = threading.Timer(BROKEN_SECONDS, os._exit, (BROKEN_STATUS,))
         last_resort.daemon = True
         last_resort.start()
@@ -72,23 +72,23 @@ def serve(settings: Settings, workflow: Workflow | None = None) -> int:
         ),
         app.state.service,
     )
-    # Uvicorn shuts down in order and then raises the signal again: an ordered end is not a failure.
+    # After a clean shutdown uvicorn raises the signal again, which would end the process as if it had failed.
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, lambda *_: None)
     server.run()
     if app.state.service.failure:
-        # A lost device may hold CUDA's teardown for ever, too. Each line of the log was flushed as it was written.
+        # A lost device may block CUDA's teardown for ever, too. No log line is lost, as each is flushed when written.
         os._exit(BROKEN_STATUS)
     return 0
 
 
 def _try_address(host: str, port: int) -> None:
-    """Binds the address and lets it go, before networks are loaded for nothing; raises OSError where it cannot be."""
+    """Binds the address and frees it, to fail before the networks are loaded; raises OSError where it cannot."""
     for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         try:
             probe = socket.socket(family, kind)
         except OSError:
-            continue  # A kernel without IPv6; the server passes over it as well.
+            continue  # A kernel without IPv6; the server skips it as well.
         with probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
@@ -97,7 +97,7 @@ def _try_address(host: str, port: int) -> None:
 
 
 def _allow_descriptors() -> None:
-    """Each connection takes one; past the usual soft limit of 1,024 health checks are not accepted either."""
+    """Raises the limit on file descriptors, one per connection: at the usual 1,024 even health checks would fail."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MANY_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MANY_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < most:

@@ -14,7 +14,7 @@ from app.keys import is_hash
 
 MEBIBYTE = 1024 * 1024
 DRAIN_SECONDS = 5
-"""Beyond the deadline of a request: how long a shutdown waits for answers under way."""
+"""How long a shutdown waits for answers under way, beyond the deadline of a request."""
 Words: TypeAlias = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list in the environment."""
 
@@ -29,16 +29,16 @@ class Settings(BaseSettings):
 
     device: str = Field("auto", description="auto | cpu | cuda | cuda:N; cuda without a GPU fails at start")
     precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
-        "auto", description="number format of the networks; auto: the fastest in which the weights hold on this device"
+        "auto", description="number format of the networks; auto: the fastest that suits the weights on this device"
     )
     cache_dir: Path | None = Field(
-        None, description="folder for networks converted for the CPU; empty: they are converted at each start"
+        None, description="folder for networks converted for the CPU; empty: converted anew at each start"
     )
     lungs_weights: Path | None = Field(None, description="stage I's weights; empty: the embedded default")
     disease_weights: Path | None = Field(None, description="stage II's weights; empty: the embedded default")
-    threshold: float | None = Field(None, ge=0, le=1, description="a share over it counts; empty: the card's")
+    threshold: float | None = Field(None, ge=0, le=1, description="a zone's share over it counts; empty: the card's")
     max_batch_size: int | None = Field(
-        None, ge=1, description="most radiographs that share one run of a network on a GPU; empty: 16"
+        None, ge=1, description="largest number of radiographs in one run of a network on a GPU; empty: 16"
     )
     max_wait_ms: float = Field(
         0.0, ge=0, description="how long an idle device waits for a batch to fill, from its first arrival"
@@ -46,21 +46,21 @@ class Settings(BaseSettings):
     max_in_flight: int = Field(64, ge=1, description="requests admitted at once; more are answered 503")
     request_timeout_s: float = Field(30.0, gt=0, description="from the first byte to the answer; then 504")
     device_timeout_s: float = Field(
-        20.0, gt=0, description="a device that has not answered a batch for so long is lost: the process ends"
+        20.0, gt=0, description="a device that does not answer a batch within it is lost, and the process ends"
     )
     max_upload_mb: float = Field(64.0, gt=0, description="largest upload, MiB")
     max_pixels: int = Field(50_000_000, ge=4096, description="largest radiograph, pixels; checked before decoding")
     body_parts: Words = Field(
-        (), description="further words, comma-separated, in DICOM's Body Part Examined that mean the chest"
+        (), description="more words, comma-separated, in DICOM's Body Part Examined that mean the chest"
     )
     api_keys: Words = Field(
-        (), description="SHA-256 of the keys of which each analysis must carry one, comma-separated; empty: open"
+        (), description="SHA-256 of the valid API keys, comma-separated; an analysis needs one of them; empty: open"
     )
     operations_keys: Words = Field(
         (), description="the same for /metrics and /models, which have keys of their own; empty: open"
     )
     cors_origins: Words = Field(
-        (), description="origins, comma-separated, whose pages may ask from a browser; empty: none but our own"
+        (), description="origins, comma-separated, whose pages may call the service from a browser; empty: only its own"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     host: str = "127.0.0.1"
@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not all(re.fullmatch(r"https?://[^/*\s]+", origin) for origin in value):
-            raise ValueError("expected origins such as https://viewer.example, each by its name")
+            raise ValueError("expected origins such as https://viewer.example, without wildcards")
         return value
 
     @property
@@ -108,10 +108,10 @@ class Settings(BaseSettings):
 
     @classmethod
     def unknown(cls, variables: Iterable[str] | None = None) -> list[str]:
-        """The names that look like a setting and are none, in order: misspelt, most likely.
+        """The names of variables that look like settings but are none, sorted: most likely misspelt.
 
         Args:
-            variables: None: those of the environment and of the ``.env`` file.
+            variables: the names to check; None: those in the environment and in the ``.env`` file.
         """
         if variables is None:
             variables = {*os.environ, *dotenv_values(_FILE)}
@@ -119,6 +119,6 @@ class Settings(BaseSettings):
         return sorted(name for name in variables if name.upper().startswith(_PREFIX) and name.upper() not in known)
 
     def public(self) -> dict[str, object]:
-        """All settings for the log; of keys their number."""
+        """All settings as they may be logged: keys appear only by their number."""
         shown = self.model_dump(mode="json")
         return {**shown, "api_keys": len(self.api_keys), "operations_keys": len(self.operations_keys)}

@@ -1,4 +1,4 @@
-"""The start: both networks onto their device, warmed up and held against a known answer."""
+"""The start: loads both networks onto their device, warms them up and checks a known answer."""
 
 import gc
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +18,12 @@ from models.weights.files import CheckpointError
 from models.workflow import Workflow
 
 STARTUP_ERRORS: Final = (CheckpointError, DeviceError, SelfTestError)
-"""What a start can fail of; each message is one line that says what is wrong."""
+"""The errors with which a start can fail; each message is one line that says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Started:
-    """What is ready to run.
+    """The networks, ready to run.
 
     Attributes:
         batch_sizes: the largest batch worth launching, by stage.
@@ -34,7 +34,7 @@ class Started:
 
     @property
     def stages(self) -> dict[StageName, Stage]:
-        """Both, by name."""
+        """Both stages, by name."""
         return stages_of(self.workflow)
 
 
@@ -42,7 +42,7 @@ def start(settings: Settings, workflow: Workflow | None = None) -> Started:
     """Loads, warms up and tests both stages.
 
     Args:
-        workflow: used as it is; None loads the weights that the settings name.
+        workflow: used as it is; None: the weights that the settings name are loaded.
 
     Raises:
         CheckpointError, DeviceError, SelfTestError: see ``STARTUP_ERRORS``.
@@ -50,7 +50,7 @@ def start(settings: Settings, workflow: Workflow | None = None) -> Started:
     workflow = workflow or load_workflow(settings)
     stages = stages_of(workflow)
     wanted = settings.max_batch_size or default_batch_size(workflow.lungs.device)
-    # Compiling for a CPU takes a second a stage; a GPU's graphs are captured one after another.
+    # Compiling for a CPU takes a second per stage; a GPU's graphs have to be captured one after another.
     with ThreadPoolExecutor(len(stages) if is_cpu(workflow.lungs.device) else 1) as pool:
         sizes = dict(zip(stages, pool.map(lambda stage: stage.warm_up(wanted), stages.values()), strict=True))
     run_self_test(workflow)
@@ -59,7 +59,7 @@ def start(settings: Settings, workflow: Workflow | None = None) -> Started:
 
 
 def load_workflow(settings: Settings) -> Workflow:
-    """Both stages on the device, as the settings say.
+    """Loads both stages onto the device that the settings name.
 
     Raises:
         CheckpointError, DeviceError: with one line that says what is wrong.
@@ -85,10 +85,10 @@ def stages_of(workflow: Workflow) -> dict[StageName, Stage]:
 
 
 def _set_heap_aside() -> None:
-    """Keeps the collector of cycles from what lives as long as the service does.
+    """Exempts the objects that live as long as the service from garbage collection.
 
-    Pydicom, OpenVINO and their like hold hundreds of thousands of objects; a full collection walks them all, and every
-    thread waits.
+    Pydicom, OpenVINO and other libraries hold hundreds of thousands of them. A full collection would visit them all,
+    and every thread would wait.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Where one request's time went."""
+"""Measures where one request's time goes."""
 
 import time
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from app.metrics import STAGES, Metrics
 class Stopwatch:
     """Durations of one request's stages, in seconds, and its wait for the device.
 
-    It is handed from thread to thread with the request, never shared by two at once.
+    It moves from thread to thread with the request, and is never used by two threads at once.
     """
 
     def __init__(self) -> None:
@@ -29,11 +29,11 @@ class Stopwatch:
 
     @property
     def total(self) -> float:
-        """Seconds since the request came."""
+        """Seconds since the request arrived."""
         return time.perf_counter() - self._started
 
     def milliseconds(self) -> dict[str, float]:
-        """All figures for the answer and the log."""
+        """All durations, in milliseconds, for the answer and the log."""
         seconds = {"queue": self.queue, **self.stages, "total": self.total}
         return {name: round(value * 1000, 2) for name, value in seconds.items()}
 

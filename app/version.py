@@ -1,4 +1,4 @@
-"""Which version and which build of it this is, as the installed package's metadata say."""
+"""The version and build of the service, from the installed package's metadata."""
 
 from importlib.metadata import version
 from typing import Final
@@ -7,4 +7,4 @@ _NUMBER, _, _LOCAL = version("cxr-severity").partition("+")
 
 VERSION: Final = _NUMBER
 BUILD: Final = _LOCAL.removeprefix("g") or None
-"""The commit, 12 digits, ``.dirty`` where files differed from it; None where it was not known at the build."""
+"""The commit, 12 digits, with ``.dirty`` where files differed from it; None where the build did not know it."""

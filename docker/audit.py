@@ -1,153 +1,96 @@
-"""``python docker/audit.py``: what the images ship, held against the package index it comes from.
+"""``python docker/audit.py``: checks the packages in the images for known vulnerabilities and for their licences.
 
-For each locked package of ``docker/requirements-*.txt``: the index still has it, under the same SHA-256, and has not
-withdrawn it (PEP 691); its advisories, where the index serves them; its licence, where the package is installed here.
-Packages without advisories are counted: of those nothing is known, which is not the same as nothing being there. Exit
-status: 1 where something is wrong, 3 where the index serves no advisories at all.
+Advisories come from pip-audit for each locked package of ``docker/requirements-*.txt``, licences from the packages that
+are installed here. Packages that the service does not know are counted: nothing is known about those, which does not
+mean that they are safe. Exit status: 1 if something is wrong or the service is not reached, 3 if it has no advisories
+at all.
+
+Options are passed on to pip-audit, such as ``--vulnerability-service osv``.
 """
 
-import http.client
 import json
 import re
+import subprocess
 import sys
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
-INDEX = "https://pypi.org"
-TIMEOUT_SECONDS = 60
-TRIES = 4
 WRONG, UNKNOWN = 1, 3
 LOCKS = sorted(Path(__file__).parent.glob("requirements-*.txt"))
 
-_PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)")
-_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _COPYLEFT = re.compile(r"(?<!L)GPL|GNU General Public|GNU Affero", re.IGNORECASE)
-_NOT_ON_THE_INDEX = re.compile(r"\+")
-"""Local versions (torch's CPU build) come from an index of their own."""
 
 
-@dataclass(frozen=True)
-class Locked:
-    """One package of a lock file, with the SHA-256 of the files that may be installed of it."""
-
-    lock: str
-    name: str
-    version: str
-    hashes: frozenset[str]
-
-    def __str__(self) -> str:
-        return f"{self.lock}: {self.name}=={self.version}"
+class AuditError(Exception):
+    """pip-audit could not read a lock file, or could not reach its service."""
 
 
-def read_lock(path: Path) -> Iterator[Locked]:
-    """The packages of a lock file; raises ValueError for a line it cannot read or a package without a hash."""
-    text = re.sub(r"\\\n\s*", " ", path.read_text(encoding="utf-8"))
-    for line in text.splitlines():
-        if not line.strip() or line.lstrip().startswith(("#", "--")):
-            continue
-        pinned, hashes = _PINNED.match(line), frozenset(_HASH.findall(line))
-        if pinned is None or not hashes:
-            raise ValueError(f"{path.name}: not pinned with a hash: {line[:80]}")
-        yield Locked(path.name, pinned[1], pinned[2], hashes)
+def audit(lock: Path, options: Sequence[str]) -> list[dict[str, Any]]:
+    """The packages of a lock file, each with its advisories in ``vulns``, or with ``skip_reason`` where none were had.
+
+    Raises:
+        AuditError: the lock file is not read, or the service is not reached.
+    """
+    command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--require-hashes", "--requirement", str(lock)]
+    done = subprocess.run(
+        [*command, "--format", "json", "--progress-spinner", "off", *options],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    # Status 1 also says that there are advisories.
+    if not done.stdout:
+        raise AuditError(f"{lock.name}: {done.stderr.strip().splitlines()[-1]}")
+    packages: list[dict[str, Any]] = json.loads(done.stdout)["dependencies"]
+    return packages
 
 
-def faults_on_the_index(package: Locked, files: list[dict[str, Any]]) -> list[str]:
-    """What is wrong with a package, out of the index's list of its files (PEP 691)."""
-    ours = [file for file in files if file["hashes"].get("sha256") in package.hashes]
-    if not ours:
-        return [f"{package}: the index has no file of that SHA-256"]
-    withdrawn = {str(file["yanked"]) for file in ours if file.get("yanked")}
-    return [f"{package}: withdrawn ({'; '.join(sorted(withdrawn))})"] if withdrawn else []
+def faults(lock: str, packages: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """What is wrong with the packages of a lock file."""
+    for package in packages:
+        for advisory in package.get("vulns", ()):
+            names = ", ".join([advisory["id"], *advisory["aliases"]])
+            yield f"{lock}: {package['name']}=={package['version']}: {names}"
+        if fault := licence_fault(package["name"]):
+            yield fault
 
 
 def licence_fault(name: str) -> str | None:
-    """Why a package must not be shipped; None where it may, or is not installed here."""
+    """Why a package's licence forbids shipping it; None where it does not, or the package is not installed here."""
     try:
         known = metadata(name)
     except PackageNotFoundError:
         return None
     classifiers = [line for line in known.get_all("Classifier", []) if line.startswith("License ::")]
     stated = known.get("License-Expression") or " ".join(classifiers) or (known.get("License") or "")[:200]
-    # An exception for linking, as compilers' run-time libraries have, keeps it harmless.
+    # A linking exception, as compilers' run-time libraries have, allows shipping.
     if _COPYLEFT.search(stated) and not re.search(r"exception|Lesser|LGPL| OR ", stated):
         return f"{name}: licence {stated!r}"
     return None
 
 
-@cache
-def fetch(url: str, accept: str) -> dict[str, Any] | None:
-    """The JSON at an address, asked for anew where the connection breaks; None where there is none (404)."""
-    request = urllib.request.Request(url, headers={"Accept": accept})
-    for left in reversed(range(TRIES)):
-        try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-                found: dict[str, Any] = json.load(answer)
-                return found
-        except urllib.error.HTTPError as error:
-            if error.code == 404:
-                return None
-            if not left or error.code < 500:
-                raise
-        except (OSError, http.client.HTTPException):
-            if not left:
-                raise
-    raise AssertionError("the last try returns or raises")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What is wrong with one package.
-
-    Attributes:
-        advisories: whether the index serves any word on it; None for a package of another index.
-    """
-
-    faults: tuple[str, ...]
-    advisories: bool | None
-
-
-def examine(package: Locked) -> Finding:
-    """One package against the index."""
-    licence = licence_fault(package.name)
-    faults = [licence] if licence else []
-    if _NOT_ON_THE_INDEX.search(package.version):
-        return Finding(tuple(faults), None)
-    normalised = re.sub(r"[-_.]+", "-", package.name).lower()
-    page = fetch(f"{INDEX}/simple/{normalised}/", "application/vnd.pypi.simple.v1+json")
-    faults += faults_on_the_index(package, page["files"] if page else [])
-    about = fetch(f"{INDEX}/pypi/{package.name}/{package.version}/json", "application/json")
-    holes = about.get("vulnerabilities", []) if about else []
-    faults += [f"{package}: {hole['id']}" for hole in holes if not hole.get("withdrawn")]
-    return Finding(tuple(faults), about is not None)
-
-
-def main() -> int:
+def main(options: Sequence[str]) -> int:
     """Prints what was found, and returns the exit status."""
-    packages = [package for lock in LOCKS for package in read_lock(lock)]
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(examine, packages))
-    faults = sorted({fault for finding in found for fault in finding.faults})
-    for fault in faults:
-        sys.stdout.write(f"{fault}\n")
-    sys.stdout.write(
-        f"audited {len(packages)} locked packages: {len(faults)} faults; advisories not served for "
-        f"{sum(finding.advisories is False for finding in found)}; "
-        f"{sum(finding.advisories is None for finding in found)} from another index, not looked up\n"
-    )
-    if faults:
+    try:
+        found = {lock.name: audit(lock, options) for lock in LOCKS}
+    except AuditError as error:
+        sys.stderr.write(f"{error}\n")
         return WRONG
-    if not any(finding.advisories for finding in found):
-        sys.stderr.write(f"{INDEX} serves no advisories: what is known against these packages was not seen\n")
+    packages = [package for part in found.values() for package in part]
+    wrong = sorted({fault for lock, part in found.items() for fault in faults(lock, part)})
+    for fault in wrong:
+        sys.stdout.write(f"{fault}\n")
+    unknown = sum("skip_reason" in package for package in packages)
+    sys.stdout.write(f"audited {len(packages)} locked packages: {len(wrong)} faults; no advisories for {unknown}\n")
+    if wrong:
+        return WRONG
+    if unknown == len(packages):
+        sys.stderr.write("no advisories could be had: what is known against these packages was not seen\n")
         return UNKNOWN
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -8,8 +8,8 @@
 #
 #   BASE        an image to start from instead of a debootstrapped Debian
 #   MIRROR      Debian mirror
-#   WHEELS      a folder of wheels that pip may take from; the locked hashes hold for them too
-#   CA_BUNDLE   certificates that pip trusts, where the way out goes through a proxy that has its own
+#   WHEELS      a folder of wheels that pip may use; the locked hashes apply to them too
+#   CA_BUNDLE   certificates that pip trusts, where the network is reached through a proxy with its own certificate
 set -euo pipefail
 cd "$(dirname "$0")/.."
 variant=${1:?cpu or cuda}
@@ -30,7 +30,7 @@ if [ -z "$base" ]; then
     fi
 fi
 
-# Only for the build, and not part of the image: how this machine reaches its package index, if it has a way of its own.
+# How this machine reaches its package index, if in a special way; used only for the build, not part of the image.
 settings=$(mktemp -d)
 trap 'rm -rf "$settings"' EXIT
 volumes=(--volume "$settings/pip.conf:/etc/pip.conf:ro")
@@ -44,7 +44,7 @@ if [ -n "${CA_BUNDLE:-}" ]; then
     echo "cert = /ca.crt" >>"$settings/pip.conf"
 fi
 
-# One layer a stage: with vfs each layer is a whole copy.
+# One layer per stage, as with vfs each layer is a complete copy.
 buildah build --layers=false --format docker --file docker/Dockerfile --tag "cxr-severity:$variant" \
     --build-arg BASE="$base" --build-arg VARIANT="$variant" --build-arg CXR_COMMIT="$(git rev-parse HEAD)" "${volumes[@]}" .
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# docker/requirements-cuda.txt and -cpu.txt: what the images install, from constraints.txt, each file with its SHA-256.
+# Writes docker/requirements-cuda.txt and -cpu.txt: what the images install, from constraints.txt, with SHA-256 hashes.
 #
 #   docker/lock.sh BIN      # the folder of an environment's programs
 #
-# PyTorch is in the image for GPUs alone: on a CPU OpenVINO runs the embedded networks, which come converted.
+# Only the image for GPUs has PyTorch: on a CPU OpenVINO runs the embedded networks, which are shipped converted.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=${1:?the folder of an environment\'s programs}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs a root file system that docker/build.sh made as its container would run, as root on a machine without an engine:
-# read-only, as its user, /tmp in memory. Posts a radiograph to it and ends it by SIGTERM.
+# Runs a root file system from docker/build.sh as its container would run: read-only, as its user, with /tmp in memory.
+# Needs root, but no container engine. Posts a radiograph to the service and ends it with SIGTERM.
 #
 #   docker/try.sh FOLDER [RADIOGRAPH]
 set -euo pipefail
@@ -8,7 +8,7 @@ root=$(realpath "${1:?the folder that docker/build.sh made}")
 radiograph=$(realpath "${2:-$(dirname "$0")/../docs/phantom.png}")
 port=${PORT:-8000}
 
-# Mounts and processes of its own, which end with it.
+# Has its own mounts and processes, which end with it.
 unshare --mount --pid --fork --kill-child bash -euc '
     mount --bind "$0" "$0"
     mount -t proc proc "$0/proc"
@@ -19,10 +19,10 @@ unshare --mount --pid --fork --kill-child bash -euc '
         PYTHONDONTWRITEBYTECODE=1 CXR_HOST=127.0.0.1 CXR_PORT="$1" cxr-serve
 ' "$root" "$port" &
 unshared=$!
-# Another user's process does not end with the one that started it.
+# The service runs as another user, so it does not end with this script.
 trap 'pkill -KILL --parent "$unshared" || kill -KILL "$unshared" 2>/dev/null || true' EXIT
 
-# As the image's HEALTHCHECK asks.
+# The same command as the image's HEALTHCHECK.
 until chroot "$root" /usr/bin/env PATH=/opt/cxr/bin:/usr/bin:/bin CXR_PORT="$port" cxr-health 2>/dev/null; do
     kill -0 "$unshared" || exit 1
     sleep 0.5

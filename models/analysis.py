@@ -1,4 +1,4 @@
-"""A radiograph on its way through the workflow, and what is said of it in the end."""
+"""A radiograph between the workflow's steps, and its result at the end."""
 
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -17,12 +17,12 @@ Polarity: TypeAlias = Literal["as_is", "auto"]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of a radiograph.
+    """What the caller asks about one radiograph.
 
     Attributes:
-        threshold: a share strictly over it counts; None takes the workflow's.
+        threshold: a zone counts if its share is strictly above it; None takes the workflow's.
         polarity: ``auto`` inverts a picture that is found inverted, ``as_is`` only flags it.
-        uncertainty: how far shares and score could be off is wanted as well.
+        uncertainty: also work out how far shares and score could be off.
     """
 
     threshold: float | None = None
@@ -31,25 +31,25 @@ class Question:
 
 
 PLAIN: Final = Question()
-"""Nothing out of the ordinary."""
+"""The default question."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
-    """What the workflow says of one radiograph.
+    """The workflow's result for one radiograph.
 
     Attributes:
         score: 0..6, or None where the radiograph cannot be scored; ``flags`` say why.
         shares: six diseased shares in the reference's order (image-left lung's lower, middle, upper zone,
             then image-right's); NaN for a lung that was not found.
-        threshold: a share strictly over it counts.
-        margin: the smallest distance of a share to the threshold; None without a score.
+        threshold: a zone counts if its share is strictly above it.
+        margin: the smallest distance from a share to the threshold; None without a score.
         diseased_share: diseased area over lung area; None where no lung was found.
-        disease_probability: of the classification head, 0..1; None without a head.
+        disease_probability: the classification head's answer, 0..1; None without a head.
         flags: codes of ``models.quality``.
-        masks: in the radiograph's own pixels; made when first asked for, not by two threads at once.
-        measures: of ``models.quality.drift``, of the radiograph as it came.
-        spread: how far shares and score could be off; None where that was not asked for.
+        masks: in the radiograph's own pixels; computed on first access, which must not happen in two threads at once.
+        measures: those of ``models.quality.drift``, of the radiograph as received.
+        spread: how far shares and score could be off; None if not asked for or not known.
     """
 
     score: int | None
@@ -65,7 +65,7 @@ class Analysis:
 
     @property
     def score_range(self) -> tuple[int, int] | None:
-        """Least and most score; None where that was not asked for, or is not known."""
+        """Lowest and highest score; None if not asked for or not known."""
         return self.spread.scores if self.spread else None
 
     @property
@@ -84,7 +84,7 @@ class Analysis:
         return self.masks.zones
 
     def affects(self, share: float) -> bool | None:
-        """Whether a zone of that share counts; None without a score, for which no zone counts."""
+        """Whether a zone with this share counts towards the score; None without a score."""
         return None if self.score is None else share > self.threshold
 
     @property
@@ -95,16 +95,16 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A radiograph on its way to stage I.
+    """A radiograph ready for stage I.
 
     Attributes:
         picture: uint8 [S, S], the radiograph at stage I's input size.
         height, width: the radiograph's own size, pixels.
-        flags: what came with it, and what the picture alone says.
-        measures: of ``models.quality.drift``, of the radiograph as it came.
-        corrected: it was found inverted, and ``picture`` is inverted back.
-        own: uint8 [H, W], the radiograph's own pixels, inverted back where ``picture`` is; None where stage II does
-            not need them.
+        flags: those that came with it, and those found in the picture alone.
+        measures: those of ``models.quality.drift``, of the radiograph as received.
+        corrected: it was found inverted, and ``picture`` has been inverted back.
+        own: uint8 [H, W], the radiograph's own pixels, inverted back if ``picture`` is; None if stage II does not need
+            them.
     """
 
     picture: Pixels
@@ -117,24 +117,24 @@ class Prepared:
 
     @property
     def as_it_came(self) -> Pixels:
-        """``picture`` before it was corrected, uint8 [S, S]."""
+        """``picture`` before any correction, uint8 [S, S]."""
         return np.asarray(255 - self.picture, np.uint8) if self.corrected else self.picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cropped:
-    """A radiograph on its way to stage II.
+    """A radiograph ready for stage II.
 
     Attributes:
         prepared: what went into stage I.
-        image: uint8 [h, w], what stage II sees: a part of stage I's picture, or that part of the radiograph at stage
-            II's input size.
+        image: uint8 [h, w], what stage II sees: a part of stage I's picture, or the same part of the radiograph at
+            stage II's input size.
         view: where that part lies.
         lungs: bool [512, 512], the lungs in that part.
         pair: the two lungs in ``lungs``.
-        flags: of ``prepared``, and what stage I's answer says.
-        measures: of ``prepared``, and what stage I's answer says.
-        refused: there is to be no score.
+        flags: those of ``prepared``, and those found in stage I's answer.
+        measures: those of ``prepared``, and those of stage I's answer.
+        refused: no score will be given.
     """
 
     prepared: Prepared

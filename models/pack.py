@@ -26,13 +26,13 @@ WITHOUT_OPACITY = ("Other", "No finding")
 
 
 HELD_OUT = "held-out"
-"""The radiographs that the embedded default was not fitted on, and all of a table without splits."""
+"""The radiographs that the embedded default was not trained on; without splits, the whole table."""
 
 _NAMES = {
     "id": "the name of each picture under images/, without its ending",
     "file": "the path of each picture, from this folder",
 }
-"""The columns of which a table has one at least, and what they mean."""
+"""A table has at least one of these columns; what they mean."""
 
 
 class PackError(ValueError):
@@ -41,7 +41,7 @@ class PackError(ValueError):
 
 @dataclass(frozen=True)
 class Case:
-    """One radiograph of a pack and what people said of it.
+    """One radiograph of a pack and what people recorded about it.
 
     Attributes:
         shares: six target shares (median of the published networks) in the reference's order, or None.
@@ -51,7 +51,7 @@ class Case:
         published: severity scores that published systems gave, by system.
         source, view: the collection it is from and how it was taken, as recorded; may be empty.
         boxes: drawn round each opacity, in the radiograph's own pixels; empty where nobody drew any.
-        path: of the file, from the folder or its ``images/``, in a table without ids; empty: the id names it.
+        path: the file, relative to the folder or its ``images/``, in a table without ids; if empty, the id names it.
     """
 
     root: Path
@@ -136,7 +136,7 @@ class Pack:
         """Reads each ``table.csv``; pictures are read when first asked for.
 
         Raises:
-            PackError: no table, a row that does not parse, or a radiograph that is there twice.
+            PackError: no table, a row that does not parse, or a radiograph listed twice.
         """
         self.cases = tuple(case for root in roots for case in _read_table(root) if not case.duplicate)
         homes: dict[str, Path] = {}
@@ -152,16 +152,16 @@ class Pack:
         return iter(self.cases)
 
     def split(self, name: str) -> list[Case]:
-        """Cases of a split of the table, of all (``all``), or of all but ``train`` (``held-out``)."""
+        """Cases of one split of the table, of all splits (``all``), or of all but ``train`` (``held-out``)."""
         if name == HELD_OUT:
             return [case for case in self.cases if case.split != "train"]
         return [case for case in self.cases if name == "all" or case.split == name]
 
 
 def patient_folds(cases: Iterable[Case], count: int, seed: int = 0) -> list[list[Case]]:
-    """Parts the cases by patient, spreading the kinds (label, age group, masks, scores) evenly.
+    """Divides the cases into folds by patient, with the kinds (label, age group, masks, scores) spread evenly.
 
-    A case without a recorded patient is its own patient; two folders have no patient in common.
+    A case without a recorded patient counts as a patient of its own; two folders have no patient in common.
     """
     groups: dict[str, list[Case]] = {}
     for case in cases:
@@ -185,7 +185,7 @@ def _kind(case: Case) -> str:
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """Every picture of a folder and those below it, by name.
+    """All pictures of a folder and its subfolders, sorted by path.
 
     Raises:
         PackError: there is none.
@@ -197,10 +197,10 @@ def picture_files(folder: Path) -> list[Path]:
 
 
 def read_gray(path: Path) -> Pixels:
-    """A picture as uint8 [H, W].
+    """Reads a picture as uint8 [H, W].
 
     Raises:
-        PackError: there is none that can be read.
+        PackError: there is no picture that can be read.
     """
     picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if picture is None:
@@ -257,7 +257,7 @@ def _read_row(root: Path, row: dict[str, str]) -> Case:
         source=row.get("source") or "",
         view=row.get("view") or "",
         boxes=tuple(_rectangle(text) for text in (row.get("boxes") or "").split(";") if text),
-        # Beside an id it is what the file was called elsewhere.
+        # Next to an id, this column only tells what the file was called elsewhere.
         path="" if row.get("id") else row.get("file") or "",
     )
 
@@ -278,6 +278,6 @@ def _rectangle(text: str) -> Rectangle:
 
 
 def _numbers(row: dict[str, str], columns: tuple[str, ...]) -> tuple[float, ...]:
-    """The columns' numbers, or nothing where one is empty or not in the table."""
+    """The columns' numbers; no numbers at all if one column is empty or missing."""
     values = [row.get(column, "") for column in columns]
     return tuple(float(value) for value in values) if all(values) else ()

@@ -1,7 +1,7 @@
 """A frontal chest radiograph drawn by code: for tests, demonstrations and the self-test at start.
 
-It is nobody's radiograph, and the same on every machine: integer geometry, blurs of 8-bit pictures and a
-bit generator whose stream NumPy keeps. It is drawn once on a fixed canvas and then brought to the size asked.
+It shows no real person and is the same on every machine: it uses only integer geometry, blurs of 8-bit pictures and
+a bit generator whose stream NumPy keeps stable. It is drawn on a canvas of fixed size and then resized.
 """
 
 from collections.abc import Collection, Sequence
@@ -22,7 +22,7 @@ Layer: TypeAlias = NDArray[np.int16]
 MIN_SIZE = 64
 CANVAS = 1024
 _UNIT = 2
-"""Canvas pixels a unit: outlines are written on a grid of 512."""
+"""Canvas pixels per unit: outlines are written on a grid of 512."""
 _FIXED_BITS = 4
 _SEED = 1895
 
@@ -84,7 +84,7 @@ def draw_phantom(size: int = CANVAS, diseased: Collection[str] = ()) -> Pixels:
 
 
 def phantom_lungs(size: int = CANVAS) -> Mask:
-    """The phantom's lung fields, those behind heart and diaphragm's edge too: bool [size, size].
+    """The phantom's lung fields, with the parts behind the heart and the diaphragm's edge: bool [size, size].
 
     Raises:
         ValueError: a size under ``MIN_SIZE``.
@@ -99,7 +99,7 @@ def _check_size(size: int) -> None:
 
 
 def _tissue() -> Layer:
-    """int16 [C, C]: soft tissue, and air where there is less of it."""
+    """int16 [C, C]: soft tissue, and the air that takes its place."""
     abdomen = _filled(_ABDOMEN)
     heart = cv2.subtract(_filled(_HEART), abdomen)
     mediastinum = cv2.subtract(_filled(_MEDIASTINUM), abdomen)
@@ -132,7 +132,7 @@ def _bones() -> Layer:
 
 
 def _vessels() -> Layer:
-    """int16 [C, C]: hila and the vessels that leave them, thinner outwards."""
+    """int16 [C, C]: hila and the vessels that leave them and get thinner outwards."""
     canvas = np.zeros((CANVAS, CANVAS), np.uint8)
     for side, root in ((-1, (208, 214)), (1, (308, 206))):
         for run, rise in ((-70, -110), (-95, -50), (-100, 20), (-90, 80), (-60, 110), (-25, 120)):
@@ -183,7 +183,7 @@ def _front_rib(side: int, level: int) -> Points:
 
 
 def _mirrored(points: Points, side: int) -> Points:
-    """Points of the image's left half (``side`` -1), or their like on the right (1)."""
+    """Points of the image's left half (``side`` -1), or their mirror images on the right (1)."""
     return [(511 - x, y) if side > 0 else (x, y) for x, y in points]
 
 

@@ -1,4 +1,4 @@
-"""A built-in picture with a known answer: whether this device computes what it should."""
+"""The self-test: a built-in picture with a known answer shows whether this device computes correctly."""
 
 import json
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from models.workflow import Workflow
 
 KNOWN = Path(__file__).parent / "weights" / "self_test.json"
 TOLERANCES: Final[Mapping[Precision, float]] = {"float32": 0.02, "float16": 0.02, "bfloat16": 0.08, "int8": 0.08}
-"""How far a share may lie from the known answer in float32, by the lower of both number formats: twice what the format
-itself moves it by, and more."""
+"""How far a share may lie from the known answer in float32, by the less exact of the two stages' formats: at least
+twice what the format itself changes."""
 
 
 class SelfTestError(RuntimeError):
-    """The networks do not answer as they must."""
+    """The networks do not give the answer that they should."""
 
 
 def draw_test_picture() -> Pixels:
@@ -32,10 +32,10 @@ def draw_test_picture() -> Pixels:
 def run_self_test(workflow: Workflow) -> Analysis:
     """Analyses the phantom and compares the answer with what these weights are known to give.
 
-    Weights without a known answer need only answer with probabilities.
+    Weights without a known answer only have to answer with probabilities.
 
     Raises:
-        SelfTestError: the answer is another one.
+        SelfTestError: the answer differs.
     """
     picture = draw_test_picture()
     for stage in (workflow.lungs, workflow.disease):
@@ -54,7 +54,7 @@ def run_self_test(workflow: Workflow) -> Analysis:
 
 
 def known_shares(workflow: Workflow) -> list[float] | None:
-    """The shares that this pair of weights gives for the phantom in float32, where they are on record."""
+    """The recorded shares that this pair of weights gives for the phantom in float32; None without a record."""
     if not KNOWN.is_file():
         return None
     known = json.loads(KNOWN.read_text(encoding="utf-8"))
@@ -62,14 +62,14 @@ def known_shares(workflow: Workflow) -> list[float] | None:
 
 
 def record(workflow: Workflow) -> None:
-    """Writes this pair's answer down as the known one."""
+    """Records this pair's answer as the known one."""
     analysis = workflow.analyse(draw_test_picture())
     known = {"weights": _fingerprints(workflow), "shares": rounded(analysis), "score": analysis.score}
     KNOWN.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
 
 
 def rounded(analysis: Analysis) -> list[float]:
-    """The shares to four places."""
+    """The shares to four decimal places."""
     return [round(share, 4) for share in analysis.shares]
 
 

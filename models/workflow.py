@@ -37,10 +37,10 @@ GRID = 512
 class Workflow:
     """Both stages with the rules between and after them.
 
-    The three host steps (``prepare``, ``crop_lungs``, ``conclude``) belong to one radiograph each and may run
-    in any thread; a stage's ``run`` between them takes radiographs of any company.
+    The three steps on the host (``prepare``, ``crop_lungs``, ``conclude``) each handle one radiograph and may run
+    in any thread; between them, a stage's ``run`` takes a batch of any radiographs.
 
-    Attributes are the constructor's arguments.
+    The attributes are the constructor's arguments.
     """
 
     def __init__(
@@ -52,14 +52,16 @@ class Workflow:
         two_lung_rule: TwoLungRule = "robust",
         chest_rule: quality.ChestRule | None = None,
     ) -> None:
-        """Args:
-        threshold: a share strictly over it counts; None takes the disease card's, or ``DEFAULT_THRESHOLD``
-            for a network without a card.
-        crop: what stage II sees: ``single_crop`` the box around the cleaned lungs with all else black, ``crop``
-            the whole picture with all but the raw lung mask black, ``no_crop`` the whole picture.
-        two_lung_rule: see ``models.anatomy.lungs.separate_lungs``.
-        chest_rule: tells what is no frontal chest radiograph; None takes the package's where it was fitted for
-            this stage I, and no rule for other networks.
+        """Joins two stages to a workflow.
+
+        Args:
+            threshold: a zone counts if its share is strictly above it; None takes the disease card's, or
+                ``DEFAULT_THRESHOLD`` for a network without a card.
+            crop: what stage II sees: ``single_crop`` the box around the cleaned lungs, black outside them; ``crop``
+                the whole picture, black outside the raw lung mask; ``no_crop`` the whole picture.
+            two_lung_rule: see ``models.anatomy.lungs.separate_lungs``.
+            chest_rule: recognises what is not a frontal chest radiograph; None takes the package's rule if it was
+                fitted for this stage I, and otherwise no rule.
 
         Raises:
             ValueError: a threshold outside 0..1, or an unknown rule.
@@ -86,10 +88,10 @@ class Workflow:
         self.min_lung_area = own_limit if own_limit is not None else min_component_area(lungs.input_size)
 
     def analyse(self, pixels: Pixels, threshold: float | None = None, uncertainty: bool = False) -> Analysis:
-        """One radiograph, uint8 [H, W] or [H, W, 3] (RGB; read as gray).
+        """Analyses one radiograph, uint8 [H, W] or [H, W, 3] (RGB; read as gray).
 
         Args:
-            uncertainty: how far shares and score could be off is wanted as well.
+            uncertainty: also work out how far shares and score could be off.
 
         Raises:
             ValueError: another shape or dtype.
@@ -99,7 +101,7 @@ class Workflow:
     def analyse_batch(
         self, radiographs: Sequence[Pixels], threshold: float | None = None, uncertainty: bool = False
     ) -> list[Analysis]:
-        """Several radiographs of any sizes, each stage run once over all of them."""
+        """Analyses several radiographs of any sizes; each stage runs once over all of them."""
         if not radiographs:
             return []
         prepared = [self.prepare(pixels) for pixels in radiographs]
@@ -126,7 +128,7 @@ class Workflow:
             found = (quality.INVERTED_POLARITY, *found)
             corrected = polarity == "auto"
         if corrected:
-            # Inverted before it is resized: what the networks see is to the last level what it should have been.
+            # Invert before resizing, so that the networks see exactly the gray levels of a correct picture.
             gray = np.asarray(255 - gray, np.uint8)
             picture = self._resized(gray)
         own = gray if self.own_pixels else None
@@ -142,7 +144,7 @@ class Workflow:
         whole = Box(0, 0, raw.shape[1], raw.shape[0])
         mask = clean_lungs(raw, self.min_lung_area)
         if self.crop == "single_crop":
-            # Where there is no lung the published code leaves out the last row and column.
+            # Without a lung the published code leaves out the last row and column.
             box = lungs_box(mask) or Box(0, 0, whole.width - 1, whole.height - 1)
             rows, columns = box.slices
             if prepared.own is None:
@@ -162,20 +164,20 @@ class Workflow:
         return Cropped(prepared, image, view, grid, pair, flags, measures, self._refuses(prepared, flags))
 
     def _doubts(self, prepared: Prepared, lung_map: ProbabilityMap, mask: Mask) -> tuple[str, ...]:
-        """The flags that came before, and what stage I's map and its cleaned mask say."""
+        """The flags so far, and those found in stage I's map and its cleaned mask."""
         inverted = quality.INVERTED_POLARITY in prepared.flags and not prepared.corrected
         judged = self.chest_rule.flags(prepared.picture, lung_map, inverted) if self.chest_rule else ()
         found = (*prepared.flags, *judged, *quality.mask_flags(prepared.picture, mask))
         return tuple(dict.fromkeys(found))
 
     def _refuses(self, prepared: Prepared, flags: Sequence[str]) -> bool:
-        # Without its rule a network's own pictures may be of any kind, and the polarity is a guess.
+        # Without a rule fitted for it a network may take pictures of any kind, whose polarity is only a guess.
         inverted = self.chest_rule is not None and quality.INVERTED_POLARITY in flags and not prepared.corrected
         return inverted or not quality.REFUSING.isdisjoint(flags)
 
     @property
     def spread_rule(self) -> SpreadRule | None:
-        """How wide intervals are; None where that was not measured for stage II's weights."""
+        """How wide intervals are; None if that was not measured for stage II's weights."""
         return self.disease.card.spread if self.disease.card else None
 
     def conclude(

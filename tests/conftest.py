@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from app.intake import dicom
 from models.phantom import draw_phantom
 from tests.support.pictures import encoded
 from tests.support.server import Server, running
@@ -16,6 +17,7 @@ settings.register_profile("fixed", UNTIMED, derandomize=True)
 settings.register_profile("fresh", UNTIMED, derandomize=False)
 settings.load_profile("fixed")
 
+dicom.configure()
 
 MARKED = {
     "system": (

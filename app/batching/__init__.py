@@ -1,4 +1,4 @@
-"""Dynamic batching: queues (who runs next), the device threads (run it), the batcher (what requests await)."""
+"""Dynamic batching: queues choose the next batch, device threads run it, and requests wait on the batcher."""
 
 from app.batching.batcher import Batcher
 from app.batching.device import DeviceLost, DeviceThreads

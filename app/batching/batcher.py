@@ -1,4 +1,4 @@
-"""Between requests and the device: pictures go through a network in shared batches, host work through a pool."""
+"""Connects requests with the device: pictures run through a network in shared batches, host work runs in a pool."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -18,8 +18,8 @@ _Result = TypeVar("_Result")
 class Batcher:
     """Runs networks and host work for the event loop without ever blocking it.
 
-    Three kinds of thread: the loop, which only passes things on; a bounded pool for the host work; and those of
-    ``DeviceThreads``, which alone touch the device.
+    There are three kinds of thread: the event loop, which only passes work on; a bounded pool for host work; and those
+    of ``DeviceThreads``, which alone use the device.
     """
 
     def __init__(
@@ -30,10 +30,12 @@ class Batcher:
         observe: Observe,
         device_limit: float,
     ) -> None:
-        """Args:
-        on_lost: called in one of the device's threads when it is lost; the process should end.
-        observe: told of each batch.
-        device_limit: seconds after which a device that has not answered a batch is lost.
+        """Starts the threads.
+
+        Args:
+            on_lost: called in a device thread when the device is lost; the process should end.
+            observe: called after each batch.
+            device_limit: seconds after which a device that has not answered a batch is lost.
         """
         self._queues = queues
         launches = {name: stage.launch for name, stage in stages.items()}
@@ -43,10 +45,10 @@ class Batcher:
         self._device.start()
 
     async def run(self, stage: StageName, picture: StageInput, alone: bool = False) -> StageOutput:
-        """What a network answers to one picture; whoever stops waiting gives up the place in the queue.
+        """The output of a network for one picture; a caller that stops waiting gives up its place in the queue.
 
         Args:
-            alone: nothing else asks for the device.
+            alone: no other request is under way.
 
         Raises:
             DeviceLost: the device failed for good.
@@ -66,11 +68,11 @@ class Batcher:
             task.abandoned = True
 
     async def run_on_host(self, function: Callable[[Unpack[_Arguments]], _Result], *arguments: *_Arguments) -> _Result:
-        """Calls a function in the pool."""
+        """Calls a function in the host pool."""
         return await asyncio.get_running_loop().run_in_executor(self._host, function, *arguments)
 
     def close(self) -> None:
-        """Ends the threads once all that was queued is done; nothing may be under way any more."""
+        """Ends the threads once all queued work is done; no request may be under way any more."""
         self._queues.close()
         self._device.join()
         self._host.shutdown()

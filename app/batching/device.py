@@ -1,4 +1,7 @@
-"""The threads that touch the device: one sends batches to it, one takes the answers; one's failure stays its own."""
+"""The threads that use the device: one launches batches, others wait for the answers.
+
+A picture that fails does not make the rest of its batch fail.
+"""
 
 import logging
 import queue
@@ -15,12 +18,12 @@ from models.runtime.errors import DeviceFailure, OutOfMemoryError
 logger = logging.getLogger("cxr.device")
 
 _TICKS: Final = 10
-"""Of the watchdog, in the time that a batch may take."""
+"""Ticks of the watchdog in the time that a batch may take."""
 
 Launch: TypeAlias = Callable[[Sequence[StageInput], bool], Pending]
 """A stage's ``launch``."""
 Observe: TypeAlias = Callable[[StageName, Sequence[Task], float, float], None]
-"""Told of each batch that ran: stage, tasks, when it began and how many seconds it took."""
+"""Called for each batch that ran: stage, tasks, when it began and how many seconds it took."""
 
 
 class DeviceLost(RuntimeError):
@@ -40,8 +43,8 @@ class _Flight:
 class DeviceThreads:
     """Runs what ``StageQueues`` hands out until they are closed and empty, or the device is lost.
 
-    One thread launches; for each launch that may be under way another waits for its answer. One more watches: a device
-    that keeps a batch for too long is lost as well.
+    One thread launches batches; for each launch that may be under way, another thread waits for the answer. A watchdog
+    thread declares a device that keeps a batch for too long lost, too.
     """
 
     def __init__(
@@ -53,10 +56,12 @@ class DeviceThreads:
         streams: int,
         limit: float,
     ) -> None:
-        """Args:
-        streams: launches that may be under way at once.
-        limit: seconds that a batch may take.
-        on_lost: called in one of the threads, once, with the reason, when they end before their time.
+        """Creates the threads; ``start`` starts them.
+
+        Args:
+            streams: launches that may be under way at once.
+            limit: seconds that a batch may take.
+            on_lost: called once, in one of the threads, with the reason, when the device is lost.
         """
         self._queues, self._launches = queues, launches
         self._on_lost, self._observe = on_lost, observe
@@ -65,7 +70,7 @@ class DeviceThreads:
         self._flights: queue.SimpleQueue[_Flight | None] = queue.SimpleQueue()
         self._state = threading.Lock()
         self._running: dict[Task, int] = {}
-        """The tick at which each began."""
+        """The tick at which each task began."""
         self._tick = 0
         self._tick_seconds, self._limit = limit / _TICKS, limit
         self._ended = threading.Event()
@@ -77,12 +82,12 @@ class DeviceThreads:
         self._watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begins to take batches."""
+        """Starts taking batches."""
         for thread in (*self._threads, self._watchdog):
             thread.start()
 
     def join(self) -> None:
-        """Waits until all that was queued is done; the queues must be closed."""
+        """Waits until all queued work is done; the queues must be closed."""
         for thread in self._threads:
             thread.join()
         self._ended.set()
@@ -107,7 +112,7 @@ class DeviceThreads:
             started = time.monotonic()
             try:
                 pending = self._launches[stage]([task.image for task in tasks], all(task.alone for task in tasks))
-            except Exception as error:  # noqa: BLE001 - whatever a network raises must end at the one it belongs to
+            except Exception as error:  # noqa: BLE001 - whatever a network raises may only fail the task that causes it
                 self._recover(stage, tasks, error)
                 continue
             self._flights.put(_Flight(stage, tasks, started, pending))
@@ -128,7 +133,7 @@ class DeviceThreads:
                 task.deliver(StageOutput(maps[index], label, flight.started - task.queued, seconds))
 
     def _watch(self) -> None:
-        # Ticks, not the clock: of a process that was stopped for a while no batch has taken too long.
+        # Counts ticks instead of seconds: after the whole process was suspended, no batch seems to have taken too long.
         while not self._ended.wait(self._tick_seconds):
             with self._state:
                 self._tick += 1
@@ -138,11 +143,11 @@ class DeviceThreads:
                 return
 
     def _next_batch(self) -> tuple[StageName, list[Task]] | None:
-        """The next one once there is room for it: taken as late as possible, a batch gathers more."""
+        """Takes the next batch only when it can be launched: the later it is taken, the more it gathers."""
         self._room.acquire()
         batch = self._queues.take()
         if batch is None:
-            # What is still on the device may fail and come back in parts.
+            # Batches that are still on the device may fail and be queued again in parts.
             for _ in range(self._streams - 1):
                 self._room.acquire()
             if self._streams > 1:
@@ -179,7 +184,7 @@ class DeviceThreads:
             self._flights.put(None)
 
     def _recover(self, stage: StageName, tasks: Sequence[Task], error: Exception) -> None:
-        """Has the batch run again in smaller parts; only what fails alone fails."""
+        """Queues a failed batch again in smaller parts; a task fails only if it fails by itself."""
         if isinstance(error, DeviceFailure):
             raise DeviceLost(f"{stage}: {error}") from error
         if len(tasks) == 1:
@@ -190,7 +195,7 @@ class DeviceThreads:
                 size = len(tasks) // 2
                 self._queues.shrink(stage, size)
             logger.warning(
-                "a batch of %d failed at %s, run again by %d: %s", len(tasks), stage, size, type(error).__name__
+                "a batch of %d failed at %s, retried in parts of %d: %s", len(tasks), stage, size, type(error).__name__
             )
             self._queues.put_again(stage, tasks, size)
         self._end(tasks)

@@ -1,4 +1,4 @@
-"""Who runs next: two queues, one a stage, from which the device threads take batches."""
+"""Two queues, one for each stage, from which the device threads take batches."""
 
 import threading
 import time
@@ -17,12 +17,12 @@ STAGE_NAMES: tuple[StageName, ...] = ("lungs", "disease")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StageOutput:
-    """What one picture got from one stage.
+    """The output of one stage for one picture.
 
     Attributes:
         map: float32 [h, w] of probabilities.
-        label: of the classification head; None without one.
-        waited, ran: seconds in the queue, and of the batch it ran in.
+        label: output of the classification head; None without one.
+        waited, ran: seconds in the queue, and seconds that the batch took.
     """
 
     map: ProbabilityMap
@@ -33,12 +33,12 @@ class StageOutput:
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """One picture's turn on one stage.
+    """One picture that waits for one stage.
 
     Attributes:
-        deliver: called in a thread of the device's with the answer or the error; only the first call counts.
-        alone: no other radiograph was under way when it came: it may have the whole device.
-        abandoned: set by the requester when nobody waits any more; read when a batch forms.
+        deliver: called in a device thread with the answer or the error; only the first call counts.
+        alone: no other radiograph was under way when it came, so it may use the whole device.
+        abandoned: set when the requester no longer waits; read when a batch forms.
     """
 
     stage: StageName
@@ -56,8 +56,8 @@ class QueuesClosed(RuntimeError):
 class StageQueues:
     """Thread-safe queues of both stages and the rule that picks the next batch.
 
-    Stage II goes first, since finishing a radiograph frees its memory, unless the oldest of stage I has waited
-    longer than ``max_age``. There is no timer while the device has work: whatever has gathered goes.
+    Stage II goes first, as finishing a radiograph frees its memory, unless the oldest picture of stage I has waited
+    longer than ``max_age``. While the device is busy, pictures gather without a timer.
     """
 
     def __init__(
@@ -67,10 +67,12 @@ class StageQueues:
         max_age: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Args:
-        max_batch_size: of each stage, until ``shrink`` lowers it.
-        max_wait: seconds after the first arrival for which a batch that is not full is held back.
-        max_age: seconds after which a waiting radiograph of stage I goes before stage II.
+        """Creates empty queues.
+
+        Args:
+            max_batch_size: of each stage, until ``shrink`` lowers it.
+            max_wait: seconds after its first arrival for which a batch that is not full is held back.
+            max_age: seconds after which a waiting radiograph of stage I goes before stage II.
         """
         self._max_wait, self._max_age, self._clock = max_wait, max_age, clock
         self._changed = threading.Condition()
@@ -80,7 +82,7 @@ class StageQueues:
         self._closed = False
 
     def put(self, task: Task) -> None:
-        """Raises QueuesClosed after ``close``."""
+        """Queues a task; raises QueuesClosed after ``close``."""
         with self._changed:
             if self._closed:
                 raise QueuesClosed("the device takes no more work")
@@ -89,7 +91,7 @@ class StageQueues:
             self._changed.notify()
 
     def put_again(self, stage: StageName, tasks: Sequence[Task], size: int) -> None:
-        """A batch that failed, to be taken before all else in parts of ``size`` at most."""
+        """Queues a failed batch again, before all else, in parts of at most ``size``."""
         with self._changed:
             parts = [list(tasks[first : first + size]) for first in range(0, len(tasks), size)]
             self._again.extendleft((stage, part) for part in reversed(parts))
@@ -114,13 +116,13 @@ class StageQueues:
                     return stage, [waiting.popleft() for _ in range(min(len(waiting), self._capacity[stage]))]
 
     def close(self) -> None:
-        """Takes no more; what waits is still taken."""
+        """Accepts no more tasks; those that wait can still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def abort(self) -> list[Task]:
-        """Takes no more and lets go of what waits, which is returned."""
+        """Accepts no more tasks; removes and returns those that wait."""
         with self._changed:
             self._closed = True
             left = [task for _, part in self._again for task in part]
@@ -132,17 +134,17 @@ class StageQueues:
             return left
 
     def shrink(self, stage: StageName, size: int) -> None:
-        """From now on a batch of ``stage`` has ``size`` at most."""
+        """Limits batches of ``stage`` to ``size`` from now on."""
         with self._changed:
             self._capacity[stage] = max(1, min(self._capacity[stage], size))
 
     def depth(self, stage: StageName) -> int:
-        """How many wait for a stage."""
+        """How many tasks wait for a stage."""
         with self._changed:
             return len(self._waiting[stage])
 
     def capacity(self, stage: StageName) -> int:
-        """The largest batch that is taken now."""
+        """The current limit on batches of a stage."""
         with self._changed:
             return self._capacity[stage]
 
@@ -155,7 +157,7 @@ class StageQueues:
         return "disease"
 
     def _held_back(self, stage: StageName) -> float:
-        """Seconds for which the stage's batch is still to gather."""
+        """Seconds for which the stage's next batch is still held back to gather."""
         waiting = self._waiting[stage]
         if self._closed or not self._max_wait or len(waiting) >= self._capacity[stage]:
             return 0.0

@@ -1,4 +1,4 @@
-"""``python -m app.client.acceptance``: a running service over a radiograph pack, as an HTML report."""
+"""``python -m app.client.acceptance``: judges a running service on a radiograph pack and writes an HTML report."""
 
 import argparse
 import base64
@@ -30,9 +30,9 @@ _ERRORS: Final = (NotTheService, PackError, Stopped, Unanswered, httpx.HTTPError
 
 @dataclass(frozen=True, eq=False)
 class RemoteAnalysis:
-    """What the service said of one radiograph; see ``models.analysis.Analysis``.
+    """What the service said about one radiograph; see ``models.analysis.Analysis``.
 
-    A radiograph that it refused has no score, the problem's code as its flag, and empty masks.
+    A refused radiograph has no score, the problem's code as its flag, and empty masks.
     """
 
     score: int | None
@@ -46,15 +46,17 @@ class RemoteAnalysis:
 
 
 class RemoteService:
-    """A service that is judged; threads may share it."""
+    """The service under test; thread-safe."""
 
     def __init__(
         self, client: httpx.Client, threshold: float | None = None, patience: float = PATIENCE_SECONDS
     ) -> None:
-        """Args:
-        client: with the service's address and the key.
-        threshold: asked for with every radiograph; None: the service's own.
-        patience: seconds to keep trying one radiograph.
+        """Prepares the requests; sends none yet.
+
+        Args:
+            client: has the service's address and the key.
+            threshold: sent with every radiograph; None: the service's own.
+            patience: seconds to keep trying one radiograph.
         """
         parameters = {"overlay": "false", "uncertainty": "true"}
         if threshold is not None:
@@ -67,8 +69,8 @@ class RemoteService:
         """What ``GET /models`` says, by label.
 
         Raises:
-            NotTheService: it does not answer as the service does.
-            httpx.HTTPError: it does not answer.
+            NotTheService: something else answers.
+            httpx.HTTPError: nothing answers.
         """
         answer = self._client.get("models")
         said = report_of(answer)
@@ -91,7 +93,7 @@ class RemoteService:
             raise NotTheService(f"{answer.url} cannot be understood: {error!r}") from error
 
     def analyse(self, case: Case) -> RemoteAnalysis:
-        """Sends the case's file as it is.
+        """Sends the case's file unchanged and returns the result.
 
         Raises:
             Stopped, Unanswered: as ``Sender.ask``.

@@ -1,4 +1,4 @@
-"""An HTTP answer to a row of the table: what the service said, and nothing that it did not say."""
+"""Turns an HTTP answer into a row of the table, which holds only what the service said."""
 
 import base64
 import binascii
@@ -8,8 +8,11 @@ from typing import Any, Final
 import httpx
 
 ZONES: Final = ("right_lower", "right_middle", "right_upper", "left_lower", "left_middle", "left_upper")
-"""The service's names, which go by the patient's side, in the order of the published ``lung_segment_1..6``, which go
-by the picture's: on a frontal radiograph the image-left lung is the patient's right one."""
+"""The service's zones in the order of the published ``lung_segment_1..6``.
+
+The service names sides of the patient, the published tables sides of the picture. On a frontal radiograph the lung on
+the picture's left is the patient's right one.
+"""
 MAX_SCORE: Final = 6
 PROBLEM: Final = "application/problem+json"
 FLAG_SEPARATOR: Final = ";"
@@ -18,14 +21,14 @@ _SUFFIXES: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".w
 
 
 class NotTheService(Exception):
-    """What answered is not the service, or another version of it that says things this program does not know."""
+    """The answer is not from the service, or from a version of it that this program does not understand."""
 
 
 def report_of(answer: httpx.Response) -> dict[str, Any]:
-    """The JSON object of an answer.
+    """The JSON object in an answer.
 
     Raises:
-        NotTheService: it is none.
+        NotTheService: the answer is not a JSON object.
     """
     try:
         report = answer.json()
@@ -37,14 +40,14 @@ def report_of(answer: httpx.Response) -> dict[str, Any]:
 
 
 def scored_row(report: Mapping[str, Any], sha256: str) -> dict[str, str]:
-    """The cells of an analysed radiograph; score and shares are empty where the service gives no score.
+    """The cells for an analysed radiograph; score and shares are empty where the service gives no score.
 
     Args:
-        report: of ``/score`` or ``/segment``.
+        report: the answer of ``/score`` or ``/segment``.
         sha256: of the bytes that were sent.
 
     Raises:
-        NotTheService: a field is missing or impossible, or the answer is to other bytes.
+        NotTheService: a field is missing or invalid, or the answer is about another file.
     """
     try:
         score = _score(report["score"])
@@ -69,7 +72,7 @@ def scored_row(report: Mapping[str, Any], sha256: str) -> dict[str, str]:
 
 
 def refused_row(answer: httpx.Response, sha256: str) -> dict[str, str]:
-    """The cells of a file that the service refused: its code and why, and no score."""
+    """The cells for a file that the service refused: the problem's code and detail, and no score."""
     problem = problem_of(answer)
     return {
         "scorable": _text(False),
@@ -81,12 +84,12 @@ def refused_row(answer: httpx.Response, sha256: str) -> dict[str, str]:
 
 
 def unsent_row(code: str, detail: str) -> dict[str, str]:
-    """The cells of a file that was not sent, and so has no status."""
+    """The cells for a file that was not sent, and therefore has no status."""
     return {"scorable": _text(False), "error": code, "detail": detail}
 
 
 def problem_of(answer: httpx.Response) -> Mapping[str, Any]:
-    """RFC 9457 problem details; empty where the answer carries none, as a proxy's own."""
+    """RFC 9457 problem details; empty for an answer without them, such as one made by a proxy."""
     if answer.headers.get("content-type", "").partition(";")[0].strip().lower() != PROBLEM:
         return {}
     try:
@@ -97,15 +100,15 @@ def problem_of(answer: httpx.Response) -> Mapping[str, Any]:
 
 
 def problem_code(answer: httpx.Response) -> str:
-    """The problem's stable code, or ``http_413`` and so on for an answer without one."""
+    """The problem's stable code, or, for an answer without one, ``http_`` and the status, such as ``http_413``."""
     return str(problem_of(answer).get("code") or f"http_{answer.status_code}")
 
 
 def pictures_of(report: Mapping[str, Any]) -> dict[str, bytes]:
-    """By file name ending, such as ``.lungs.png``: the masks and the overlay that an answer holds.
+    """The masks and the overlay in an answer, by file name ending such as ``.lungs.png``.
 
     Raises:
-        NotTheService: what it holds is not a picture.
+        NotTheService: one of them is not a picture.
     """
     masks = report.get("masks") or {}
     named = {f".{name}": masks[name] for name in _MASK_PICTURES if name in masks}
@@ -127,7 +130,7 @@ def _score(value: object) -> int | None:
 
 
 def _segments(zones: list[dict[str, Any]], score: int | None) -> dict[str, str]:
-    """Empty without a score: whoever counts shares over a threshold must not come to one that was not given."""
+    """The cells of the shares; empty without a score, so that nobody computes one from them that was not given."""
     if score is None:
         return {}
     shares = {zone["zone"]: float(zone["share"]) for zone in zones}

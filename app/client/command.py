@@ -42,29 +42,29 @@ def _key(key: str) -> str:
 @app.command()
 def score(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="searched with all that is under it")
+        Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="searched with all its subfolders")
     ],
-    out: Annotated[Path, typer.Option(dir_okay=False, help="the table; a run goes on where the last one stopped")],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="the table; a run continues where the last one stopped")],
     url: Annotated[
         str, typer.Option(envvar="CXR_URL", callback=_address, help="the service")
     ] = "http://127.0.0.1:8000",
     api_key: Annotated[
-        str, typer.Option(envvar="CXR_API_KEY", callback=_key, show_default=False, help="where the service wants one")
+        str, typer.Option(envvar="CXR_API_KEY", callback=_key, show_default=False, help="if the service requires one")
     ] = "",
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="requests at once")] = 4,
     masks: Annotated[Path | None, typer.Option(file_okay=False, help="folder for masks of lungs and disease")] = None,
     overlays: Annotated[Path | None, typer.Option(file_okay=False, help="folder for overlays")] = None,
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="a zone counts when its share is over it; else the service's")
+        float | None, typer.Option(min=0, max=1, help="a zone counts when its share is over it; default: the service's")
     ] = None,
-    dataset: Annotated[str, typer.Option(help="the table's first column; else DIR's name")] = "",
+    dataset: Annotated[str, typer.Option(help="the table's first column; default: DIR's name")] = "",
     patience: Annotated[float, typer.Option(min=0, help="seconds to keep trying one radiograph")] = 300.0,
     timeout: Annotated[float, typer.Option(min=1, help="seconds to wait for one answer")] = 60.0,
-    quiet: Annotated[bool, typer.Option("--quiet", help="tell only what went wrong")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print only what went wrong")] = False,
 ) -> None:
     """Scores every radiograph in a folder. Research use only. Not a medical device.
 
-    Exit status: 0 when every file has a score, 1 when some have none, 2 when the service could not be used, 130 when
+    Exit status: 0 if every file has a score, 1 if some have none, 2 if the service could not be used, 130 if
     interrupted.
     """
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
@@ -89,14 +89,14 @@ def score(
 
 
 class _Command:
-    """One run with its progress and its last words."""
+    """One run, with its progress bar and its summary."""
 
     def __init__(self, console: Console, quiet: bool, table: Table, dataset: str, folder: Folder) -> None:
         self._console, self._quiet, self._table, self._dataset, self._folder = console, quiet, table, dataset, folder
         self._tally = Tally()
 
     def run(self, client: httpx.Client, request: ScoreRequest, concurrency: int, interruption: Interruption) -> int:
-        """Sends what has no row yet; the exit status."""
+        """Sends the files that have no row yet; returns the exit status."""
         left_out = [path.resolve() for path in (self._table.path, self._folder.masks, self._folder.overlays) if path]
         unread: list[OSError] = []
         names = list_files(self._folder.path, left_out, unread.append)
@@ -119,7 +119,7 @@ class _Command:
                     progress.update(bar, advance=1, note="")
         finally:
             self._say(before, unscored_before)
-        # A folder that could not be read has no names.
+        # The files of a folder that could not be read are not among the names.
         all_scored = not unread and all(self._table.scored.get((self._dataset, name), False) for name in names)
         return SCORED if all_scored else UNSCORED
 

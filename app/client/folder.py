@@ -1,4 +1,4 @@
-"""The radiographs of a folder, found by content."""
+"""Finds the radiographs in a folder by their content."""
 
 import os
 import re
@@ -16,8 +16,8 @@ _SIGNATURES: Final = (
     (0, b"MM\x00+"),
     (128, b"DICM"),
 )
-# DICOM without its preamble (PS3.10, 7.1) starts at once with an element of group 0002 or 0008: explicit VR has two
-# capital letters behind the tag, implicit VR a length, of which the upper half is 0 for every element that comes first.
+# DICOM without its preamble (PS3.10, 7.1) starts with an element of group 0002 or 0008. With explicit VR, two capital
+# letters follow the tag; with implicit VR a length, whose upper half is 0 for every element that can come first.
 _BARE_DICOM: Final = re.compile(
     rb"[\x02\x08]\x00.\x00(?:[A-Z]{2}|..\x00\x00)|\x00[\x02\x08]\x00.(?:[A-Z]{2}|\x00\x00..)", re.DOTALL
 )
@@ -33,8 +33,8 @@ def list_files(
 
     Args:
         folder: resolved.
-        left_out: files and folders, resolved, that are not looked at.
-        on_error: told of each folder that cannot be read; None leaves it out without a word.
+        left_out: files and folders to skip, resolved.
+        on_error: called for each folder that cannot be read; None: such a folder is skipped silently.
     """
     kept_out = frozenset(left_out)
     found = []
@@ -46,10 +46,10 @@ def list_files(
 
 
 class NotSent(Exception):
-    """A file that is not worth sending.
+    """A file that is not sent, as the service would refuse it or it cannot be read.
 
     Attributes:
-        code: that of the problem which the service would answer, or ``unreadable_file``.
+        code: of the problem that the service would answer, or ``unreadable_file``.
     """
 
     def __init__(self, code: str, detail: str) -> None:
@@ -61,11 +61,11 @@ def read_radiograph(path: Path) -> bytes:
     """The file's bytes.
 
     Raises:
-        NotSent: it cannot be read, is empty, or its first bytes are of no kind that the service reads.
+        NotSent: it cannot be read, is empty, or by its first bytes has no format that the service reads.
     """
     try:
         if not path.is_file():
-            # A pipe would be waited for, a socket or device is no picture.
+            # Reading a pipe would wait for ever; a socket or device is no picture.
             raise NotSent("unsupported_format", "not sent: no regular file")
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
@@ -80,7 +80,7 @@ def read_radiograph(path: Path) -> bytes:
 
 
 def is_radiograph(head: bytes) -> bool:
-    """Whether a file that starts with ``head`` (132 bytes or all there are) may be JPEG, PNG, TIFF, BMP or DICOM."""
+    """Whether a file that starts with ``head`` (132 bytes, or the whole file) may be JPEG, PNG, TIFF, BMP or DICOM."""
     if any(head.startswith(signature, offset) for offset, signature in _SIGNATURES):
         return True
     is_bmp = head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES

@@ -1,4 +1,4 @@
-"""An end that is asked for from outside: Ctrl-C, or a system that shuts down."""
+"""Ends a run in an orderly way after Ctrl-C or when the system shuts down."""
 
 import signal
 import threading
@@ -8,9 +8,11 @@ from types import FrameType
 
 
 class Interruption:
-    """Attributes:
-    stop: set when no more should be begun, for whatever reason.
-    signalled: whether that was asked for from outside.
+    """Whether a run has to end.
+
+    Attributes:
+        stop: set when nothing new should be begun, for whatever reason.
+        signalled: whether a signal was the reason.
     """
 
     def __init__(self) -> None:
@@ -18,7 +20,7 @@ class Interruption:
         self.signalled = False
 
     def end(self, number: int, frame: FrameType | None) -> None:
-        """Handles a signal; the same one once more ends the process at once."""
+        """Handles a signal; the same signal a second time ends the process at once."""
         self.signalled = True
         self.stop.set()
         signal.signal(number, signal.SIG_DFL)
@@ -26,7 +28,7 @@ class Interruption:
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """SIGINT and SIGTERM set ``stop``, so that what is under way is still answered and written down."""
+    """Makes SIGINT and SIGTERM set ``stop``, so that requests under way are still answered and recorded."""
     interruption = Interruption()
     before = {number: signal.signal(number, interruption.end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,4 +1,4 @@
-"""A folder through the service: a few requests at a time, one row an answer."""
+"""Sends a folder to the service, a few requests at a time; each answer becomes a row."""
 
 import hashlib
 import os
@@ -20,12 +20,12 @@ Kind = Literal["scored", "unscorable", "refused", "not sent", "unanswered"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one file.
+    """The outcome for one file.
 
     Attributes:
         name: relative to the folder.
-        row: cells of the table, but for the names; None where there was no answer.
-        reason: why there was none, or no score.
+        row: cells of the table, without the names; None where there was no answer.
+        reason: why there was no answer, or no score.
     """
 
     name: str
@@ -36,10 +36,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Folder:
-    """Where radiographs come from and where their pictures go.
+    """Where radiographs come from, and where masks and overlays go.
 
     Attributes:
-        masks, overlays: None where they are not wanted.
+        masks, overlays: folders; None where they are not wanted.
     """
 
     path: Path
@@ -48,19 +48,21 @@ class Folder:
 
 
 class Run:
-    """Sends files from a few threads; the one thread that iterates is handed what came of them.
+    """Sends files from a few threads, and hands the outcomes to the one thread that iterates over them.
 
-    Once ``stop`` is set no further file is begun and waits end; requests under way are still answered.
+    Once ``stop`` is set, no further file is begun and waits end; requests under way are still answered.
     """
 
     def __init__(self, folder: Folder, names: Sequence[str], sender: Sender, stop: threading.Event) -> None:
-        """Args:
-        names: relative to the folder, in the order in which they are sent.
+        """Prepares the run; ``outcomes`` starts it.
+
+        Args:
+            names: relative to the folder, in the order in which they are sent.
         """
         self._folder, self._names, self._sender, self._stop = folder, iter(names), sender, stop
 
     def outcomes(self, concurrency: int) -> Iterator[Outcome]:
-        """Each file's, in the order in which they come to be known.
+        """The outcome for each file, in the order in which they become known.
 
         Raises:
             Stopped, NotTheService, OSError: no further file can be answered; raised after the outcomes of those under
@@ -84,7 +86,7 @@ class Run:
             raise fault
 
     def _begin(self, pool: ThreadPoolExecutor, under_way: set[Future[Outcome]], concurrency: int) -> bool:
-        """Submits files up to ``concurrency``; whether anything is under way."""
+        """Submits files up to ``concurrency``; returns whether any is under way."""
         while len(under_way) < concurrency and not self._stop.is_set():
             name = next(self._names, None)
             if name is None:
@@ -110,12 +112,12 @@ class Run:
             return Outcome(name, "refused", row, f"{row['error']}: {row['detail']}".removesuffix(": "))
         report = report_of(answer)
         row = scored_row(report, sha256) | status
-        # Before the row is written: a file that has a row is not asked about again.
+        # Before the row is written, as a file with a row is not sent again.
         self._keep_pictures(name, report)
         return Outcome(name, "scored", row) if row["score"] else Outcome(name, "unscorable", row, row["flags"])
 
     def _keep_pictures(self, name: str, report: dict[str, Any]) -> None:
-        """Writes ``chest.dcm.lungs.png`` and so on, each whole or not at all."""
+        """Writes ``chest.dcm.lungs.png`` and so on, each completely or not at all."""
         for ending, picture in pictures_of(report).items():
             place = self._folder.overlays if ending.startswith(".overlay") else self._folder.masks
             if place is None:

@@ -1,4 +1,4 @@
-"""One radiograph to the service, with the patience that it asks for."""
+"""Sends one radiograph to the service, and tries again for as long as patience lasts."""
 
 import random
 import ssl
@@ -34,7 +34,7 @@ USELESS: Final = frozenset(
         HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
     }
 )
-"""These refuse the key, the address or the parameters, so every other file would be refused too."""
+"""These reject the key, the address or the parameters, so every other file would be refused too."""
 INVALID_PARAMETER: Final = "invalid_parameter"
 FIRST_WAIT_SECONDS: Final = 1.0
 LONGEST_WAIT_SECONDS: Final = 30.0
@@ -47,15 +47,15 @@ class Stopped(Exception):
 
 
 class Unanswered(Exception):
-    """Patience ended for one file, while the service is there for others."""
+    """Patience ended for one file, but the service is ready for others."""
 
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """How each radiograph is asked about.
+    """The request that is sent for each radiograph.
 
     Attributes:
-        path: of the service, such as ``score``.
+        path: of the route, such as ``score``.
         parameters: of the query.
         patience: seconds to keep trying one radiograph, from its first failure on.
     """
@@ -66,28 +66,30 @@ class ScoreRequest:
 
 
 class Sender:
-    """Asks about one radiograph at a time; threads may share it."""
+    """Sends one radiograph at a time; thread-safe."""
 
     def __init__(
         self, client: httpx.Client, request: ScoreRequest, stop: threading.Event, tell: Callable[[str], None]
     ) -> None:
-        """Args:
-        client: with the service's address and the key.
-        stop: ends every wait.
-        tell: given a few words for people on each failure that is tried again.
+        """Prepares the sender; ``ask`` sends.
+
+        Args:
+            client: has the service's address and the key.
+            stop: ends every wait.
+            tell: called before each retry, with a few words for people on what failed.
         """
         self._client, self._request, self._stop, self._tell = client, request, stop, tell
         self._random = random.SystemRandom()
 
     def ask(self, radiograph: bytes) -> httpx.Response:
-        """The answer about this radiograph: an analysis, or a refusal that would be the same next time.
+        """Sends a radiograph; returns an analysis, or a refusal that would be the same next time.
 
-        Tries again after 429, 502, 503, 504 and lost connections, for as long as patience lasts: after ``Retry-After``
-        or, if longer, 1, 2, 4 … 30 s, plus a random quarter at most.
+        Tries again after 429, 502, 503, 504 and lost connections for as long as patience lasts. Each wait is as long as
+        ``Retry-After`` or, if longer, 1, 2, 4 … 30 s, plus up to a quarter at random.
 
         Raises:
-            Unanswered: patience ended, and the service says that it is ready.
-            Stopped: patience ended and it is not ready; or it refuses how we ask; or ``stop`` was set.
+            Unanswered: patience ended, although the service says that it is ready.
+            Stopped: patience ended and the service is not ready; or it would refuse every file; or ``stop`` was set.
         """
         tries, until = 0, 0.0
         while not self._stop.is_set():
@@ -113,7 +115,7 @@ class Sender:
         raise Stopped("interrupted")
 
     def _give_up(self, trouble: str) -> None:
-        """Raises Unanswered where only this radiograph fails, else Stopped."""
+        """Raises Unanswered if the service is ready, so that only this radiograph fails, else Stopped."""
         try:
             ready = self._client.get(READY_PATH, timeout=HEALTH_SECONDS).status_code == HTTPStatus.OK
         except httpx.TransportError:
@@ -124,7 +126,7 @@ class Sender:
 
 
 def retry_after(value: str) -> float:
-    """Seconds, of a ``Retry-After`` header (RFC 9110, 10.2.3: seconds or a date); 0 of none or a broken one."""
+    """The seconds in a ``Retry-After`` header (RFC 9110, 10.2.3: seconds or a date); 0 for an empty or invalid one."""
     if value.isascii() and value.isdigit():
         return float(value)
     try:
@@ -136,14 +138,14 @@ def retry_after(value: str) -> float:
 
 
 def _refuse_useless(answer: httpx.Response) -> None:
-    """Raises Stopped for an answer that every other file would get too."""
+    """Raises Stopped for a refusal that every other file would get too."""
     code = problem_code(answer)
     if answer.is_redirect or answer.status_code in USELESS or code == INVALID_PARAMETER:
         raise Stopped(f"{answer.url.path}: {answer.status_code} {code} {problem_of(answer).get('detail', '')}".rstrip())
 
 
 def _refuse_untrusted(error: BaseException) -> None:
-    """Raises Stopped where the service's certificate is not trusted: it will not be in a minute either."""
+    """Raises Stopped where the service's certificate is not trusted, as trying again would not change that."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -1,4 +1,4 @@
-"""The table of results: one row a file, kept whole through any interruption."""
+"""The table of results, with one row for each file. An interruption leaves no broken row behind."""
 
 import csv
 import io
@@ -11,8 +11,10 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 PUBLISHED: Final = ("dataset", "filename", "score", *(f"lung_segment_{number}" for number in range(1, 7)))
-"""As in the tables published with Danilov et al. (Sci Rep 12:12791): segments 1..3 are the image-left lung's lower,
-middle and upper zone, 4..6 the image-right lung's."""
+"""Columns of the tables published with Danilov et al. (Sci Rep 12:12791).
+
+Segments 1..3 are the lower, middle and upper zone of the lung on the picture's left, 4..6 those of the other lung.
+"""
 COLUMNS: Final = (
     *PUBLISHED,
     "pred_time",
@@ -45,16 +47,16 @@ class TableError(Exception):
 class Table:
     """An open CSV file to which whole rows are added.
 
-    A row is written by one call and handed to the operating system at once. What a run that was cut off left of a row
-    is taken away when the file is next opened.
+    A row is written by one call and handed to the operating system at once. A partial row from an interrupted run is
+    removed when the file is next opened.
 
     Attributes:
-        scored: by (dataset, filename), every file that has a row: whether that row has a score.
-        models: the pairs of networks and thresholds that the scores are of.
+        scored: for every file that has a row, by (dataset, filename): whether the row has a score.
+        models: the pairs of networks, with thresholds, that gave the scores.
     """
 
     def __init__(self, path: Path) -> None:
-        """Opens or begins the file.
+        """Opens or creates the file.
 
         Raises:
             TableError: it has other columns, or is being written by another run.
@@ -99,7 +101,7 @@ class Table:
     def _write(self, cells: list[str]) -> None:
         line = io.StringIO()
         csv.writer(line, lineterminator="\n").writerow(cells)
-        # File names are bytes: those that are not UTF-8 go into the table as they are.
+        # File names are bytes: those that are not UTF-8 are written unchanged.
         self._file.write(line.getvalue().encode(errors="surrogateescape"))
         self._file.flush()
 
@@ -122,7 +124,7 @@ def whole_length(table: bytes) -> int:
 
 
 def _lock(file: BinaryIO) -> None:
-    """Until the file is closed or the process ends, however it ends; raises TableError where another holds it."""
+    """Locks the file until it is closed or the process ends; raises TableError where another run has locked it."""
     if sys.platform == "win32":
         return
     import fcntl

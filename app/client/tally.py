@@ -1,4 +1,4 @@
-"""What came of a run, counted, and told to people."""
+"""Counts the outcomes of a run and reports them to the user."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,11 +7,11 @@ from typing import Final
 from app.client.run import Outcome
 
 SHOWN: Final = 20
-"""Files that are told one by one; the rest is counted."""
+"""Files that are listed one by one; the rest are only counted."""
 
 
 class Tally:
-    """How many files came to which end, and why."""
+    """How many files had which outcome, and why."""
 
     def __init__(self) -> None:
         self._codes: dict[str, Counter[str]] = {}
@@ -22,15 +22,15 @@ class Tally:
         code = (outcome.row or {}).get("error", "")
         self._codes.setdefault(outcome.kind, Counter())[code] += 1
         if outcome.reason:
-            # A name may hold anything, codes that steer a terminal too.
+            # A name may contain anything, even control codes for the terminal.
             name = outcome.name if outcome.name.isprintable() else ascii(outcome.name)
             self._told.append(f"{outcome.kind}: {name}: {outcome.reason}")
 
     def troubles(self, unscored_before: int) -> Iterator[str]:
-        """A line each for what got no score.
+        """One line for each file without a score.
 
         Args:
-            unscored_before: files that an earlier run got no score for.
+            unscored_before: number of files that got no score in an earlier run.
         """
         yield from self._told[:SHOWN]
         if len(self._told) > SHOWN:
@@ -39,10 +39,10 @@ class Tally:
             yield f"{unscored_before} answered before without a score: see the table"
 
     def summary(self, before: int) -> Iterator[str]:
-        """Counts, those without a score by the code of their problem.
+        """The counts by outcome; files without a score also by the code of their problem.
 
         Args:
-            before: files that an earlier run had the answers of.
+            before: number of files that were answered in an earlier run.
         """
         counts = [f"{codes.total()} {kind}{_by_code(codes)}" for kind, codes in sorted(self._codes.items())]
         yield f"{', '.join(counts) or 'nothing to send'}; {before} answered before"

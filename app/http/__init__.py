@@ -1,1 +1,1 @@
-"""One connection and one request: the protocol below the routes, and what surrounds every route."""
+"""HTTP below and around the routes: the protocol on a connection, and what every request passes through."""

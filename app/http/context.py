@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, its log line, its metrics. Pure ASGI, so that disconnects stay visible."""
+"""Gives every request an id, a log line and metrics. Pure ASGI, so that routes still see disconnects."""
 
 import logging
 import time
@@ -17,9 +17,9 @@ _QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
 
 
 class RequestContext:
-    """Gives each request an id, answers it where a bug left it unanswered, and logs its end.
+    """Gives each request an id, answers it where a bug left it unanswered, and logs how it ended.
 
-    The log line carries what routes put into ``request.state.log``; never a name or a query.
+    The log line carries what routes put into ``request.state.log``; never a file name or a query.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -48,14 +48,14 @@ class RequestContext:
         except Exception as error:
             log_event(REQUEST_LOGGER, "bug", logging.ERROR, error, request_id=state["request_id"])
             if status is not None:
-                # Half an answer cannot be mended: the server has to break the connection.
+                # The answer has begun and cannot be replaced: the server has to break the connection.
                 raise
             await bug_response(Request(scope))(scope, receive, send_with_id)
         finally:
             self._record(scope, status or CLIENT_GONE, time.perf_counter() - started)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        # The route's pattern, not the path: paths are the client's and unbounded.
+        # The route's pattern, not the path: clients choose paths, so there is no limit to their number.
         route = getattr(scope.get("route"), "path", "unmatched")
         state = scope["state"]
         method = scope["method"] if scope["method"] in _METHODS else "other"

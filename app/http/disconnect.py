@@ -1,4 +1,4 @@
-"""Work for a client that may leave."""
+"""Cancels work for a client that has left."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -13,7 +13,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, _Result]) 
     """Awaits ``work``, cancelling it as soon as the client is gone; the request's body must have been read.
 
     Raises:
-        ClientDisconnect: it left first.
+        ClientDisconnect: the client left before the work was done.
     """
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_left(request))

@@ -1,19 +1,19 @@
-"""Bounds on a client that goes on sending after it was answered."""
+"""Limits on a client that goes on sending after it was answered."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Final
 
 LINGER_BYTES_A_SECOND: Final = 1024 * 1024
-"""Whoever sends as fast may go on; who is slower has one round."""
+"""A client that sends at least this fast gets another round; a slower one gets a single round."""
 LINGER_ROUNDS: Final = 15
 
 
 class Linger:
-    """Reads on for a bounded time and size, so that a client that is still sending comes to read its answer.
+    """Limits for how long and how much is still read, so that a client that is still sending can read its answer.
 
-    A connection that is closed before all was read is reset, and the client's system then drops what it has
-    received. Most clients read only after they have sent everything.
+    Closing a connection before everything was read resets it, and the client's system then drops what it has received.
+    Most clients read only after they have sent everything.
     """
 
     def __init__(
@@ -22,17 +22,17 @@ class Linger:
         """Starts the first round.
 
         Args:
-            loop: whose time counts.
-            seconds: length of a round; there are ``LINGER_ROUNDS`` for a fast client.
-            max_bytes: that may come in all rounds together.
-            end: called once when a bound is passed; never after ``cancel``.
+            loop: runs the timer.
+            seconds: length of a round; a fast client gets ``LINGER_ROUNDS`` of them.
+            max_bytes: bytes that may come in all rounds together.
+            end: called once when a limit is reached; never after ``cancel``.
         """
         self._loop, self._seconds, self._end = loop, seconds, end
         self._bytes_left, self._rounds_left = max_bytes, LINGER_ROUNDS
         self._begin_round()
 
     def count(self, size: int) -> None:
-        """So many bytes have come."""
+        """Counts ``size`` received bytes."""
         self._bytes_left -= size
         self._received += size
         if self._bytes_left < 0:
@@ -40,7 +40,7 @@ class Linger:
             self._end()
 
     def cancel(self) -> None:
-        """The client has come to its end by itself."""
+        """Stops the timer, as the client has finished by itself."""
         self._timer.cancel()
 
     def _begin_round(self) -> None:

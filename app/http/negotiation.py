@@ -1,4 +1,4 @@
-"""Which of the offered media types a client's ``Accept`` asks for (RFC 9110, section 12.5.1)."""
+"""Chooses the media type of an answer by the client's ``Accept`` (RFC 9110, section 12.5.1)."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,10 @@ from app.errors import NotAcceptable
 
 
 def choose_media_type(accept: str, offered: Sequence[str]) -> str:
-    """The offered type that ``accept`` ranks highest; the first of them where it ranks none above another.
+    """The offered type that ``accept`` ranks highest; the first of those that share the highest rank.
 
     Raises:
-        NotAcceptable: it admits none of them.
+        NotAcceptable: it allows none of them.
     """
     ranges = _ranges(accept) or {"*/*": 1.0}
     ranked = [(_quality(ranges, media_type), media_type) for media_type in offered]

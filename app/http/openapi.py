@@ -1,4 +1,4 @@
-"""The OpenAPI document with true examples."""
+"""Adds recorded answers to the OpenAPI document as examples."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ EXAMPLES = Path(__file__).parents[1] / "reports" / "examples.json"
 
 
 def add_examples(app: FastAPI) -> None:
-    """Puts the recorded answers into the document, after the framework made it: it drops nulls from examples."""
+    """Puts the recorded answers into the finished document: the framework would drop the nulls in them."""
     build = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is wrong with a request's query parameters, in words."""
+"""Describes in words what is wrong with a request's query parameters."""
 
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 _Context: TypeAlias = Mapping[str, Any]
 
 _LONGEST: Final = 40
-"""Letters of a name that is told."""
+"""Characters of an unknown parameter's name that the answer repeats."""
 _WANTED: Final[Mapping[str, Callable[[_Context], str]]] = {
     "bool_parsing": lambda _: "true or false",
     "float_parsing": lambda _: "a number",
@@ -16,15 +16,15 @@ _WANTED: Final[Mapping[str, Callable[[_Context], str]]] = {
     "less_than_equal": lambda limits: f"{limits['le']:g} or less",
     "literal_error": lambda choice: str(choice["expected"]).replace("'", ""),
 }
-"""By the kind of a fault, as pydantic names it: what would have been right."""
+"""What would have been right, by pydantic's name for the fault."""
 
 
 def describe_faults(faults: Sequence[Mapping[str, Any]], known: Sequence[str]) -> str:
-    """Each fault, with what would have been right.
+    """Describes each fault and says what would have been right.
 
     Args:
         faults: as pydantic lists them.
-        known: the parameters that there are.
+        known: the names of the route's parameters.
     """
     return "; ".join(_describe(str(fault["loc"][-1]), fault["type"], fault.get("ctx", {}), known) for fault in faults)
 

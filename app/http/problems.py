@@ -14,12 +14,12 @@ from app.http.request_id import request_id
 from app.reports.schema import ProblemReport
 
 CLIENT_GONE = 499
-"""The status on record for a client that left before its answer began."""
+"""The status in log and metrics for a client that left before its answer began."""
 MEDIA_TYPE = "application/problem+json"
 
 
 def problem_report(problem: Problem, request_id: str) -> ProblemReport:
-    """``problem`` as RFC 9457 has it."""
+    """``problem`` in the form of RFC 9457."""
     return ProblemReport(
         type=f"urn:cxr:problem:{problem.code}",
         title=problem.title,
@@ -38,7 +38,7 @@ def problem_response(request: Request, problem: Problem) -> Response:
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Makes every error that a route may raise a problem answer."""
+    """Answers every error that a route may raise with a problem."""
     app.add_exception_handler(Problem, _problem)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _Invalid(app))  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
@@ -61,13 +61,13 @@ class _Invalid:
 
     @cached_property
     def _parameters(self) -> dict[str, list[str]]:
-        """By path, the names of the query parameters that it takes; made once, when all routes are there."""
+        """The names of the query parameters by path; built once, after all routes have been added."""
         posts = {path: routes["post"] for path, routes in self._app.openapi()["paths"].items() if "post" in routes}
         return {path: [one["name"] for one in post["parameters"]] for path, post in posts.items()}
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
-    """What the router itself refuses."""
+    """Answers what the router itself refuses."""
     kind = {404: NotFound, 405: MethodNotAllowed}.get(error.status_code, Internal)
     return problem_response(request, kind(str(error.detail), error.headers))
 
@@ -78,5 +78,5 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 
 def bug_response(request: Request) -> Response:
-    """The answer where nothing else was foreseen: it says nothing of the reason, which the log has."""
+    """The answer to an unexpected error. It does not reveal the reason, which is in the log."""
     return problem_response(request, Internal("The request could not be completed; the log has the reason"))

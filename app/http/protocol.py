@@ -1,4 +1,4 @@
-"""HTTP on one connection: uvicorn's protocol with bounds on what a client may send unanswered, and on its patience."""
+"""HTTP on one connection: uvicorn's protocol, with limits on what a client may send and how long it may take."""
 
 import asyncio
 from contextlib import suppress
@@ -13,9 +13,9 @@ from app.http.linger import Linger
 from app.http.problems import MEDIA_TYPE, problem_report
 
 MAX_HEAD_BYTES: Final = 64 * 1024
-"""Request line and headers together; trailers and the framing of chunks likewise."""
+"""For the request line and headers together; the same for trailers and the framing of chunks."""
 MAX_HEADER_FIELDS: Final = 128
-"""Each costs Python code on the event loop, however short it is."""
+"""Each takes time in Python on the event loop, however short it is."""
 HEAD_SECONDS: Final = 10.0
 """From the connection, or from a request's first byte, to the end of its headers."""
 STALLED_SECONDS: Final = 30.0
@@ -23,17 +23,17 @@ STALLED_SECONDS: Final = 30.0
 LINGER_SECONDS: Final = 2.0
 """How long a client may go on sending a body after it was answered; a fast one has ``LINGER_ROUNDS`` times as long."""
 LINGER_BYTES: Final = 256 * 1024 * 1024
-"""And how much: a few times the largest upload."""
+"""How much it may still send: a few times the largest upload."""
 NOT_HTTP_BYTES: Final = 1024 * 1024
-"""The same where no request came to its body."""
+"""The same after a refusal of what is not HTTP or has too large headers."""
 
 
 class _Refused(ValueError):
-    """Raised into the parser, which then gives up the connection."""
+    """Raised in the parser's callbacks; makes the parser fail."""
 
 
 class _Outlet:
-    """The connection as an answer has it: ``close`` waits for a client that still sends."""
+    """The transport that an answer is written to; its ``close`` waits for a client that still sends."""
 
     def __init__(self, protocol: "BoundedProtocol") -> None:
         self._protocol = protocol
@@ -48,15 +48,15 @@ class _Outlet:
         return self._protocol.is_ending()
 
     def close(self) -> None:
-        """Ends the connection with this answer, or in its midst where it broke off."""
+        """Ends the connection after this answer, or in the middle of an answer that failed."""
         self._protocol.finish()
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes connections that send no complete head, do not read their answer, or go on after it, in time.
+    """Closes connections that take too long to send a head or to read an answer, or go on sending after it.
 
-    Refuses giant heads, trailers and framing of chunks. Uvicorn has a limit for none of these, and a connection costs
-    a descriptor and its buffers for as long as it stays.
+    Refuses huge heads, trailers and framing of chunks. Uvicorn limits none of these, and a connection costs a file
+    descriptor and its buffers for as long as it is open.
     """
 
     head_seconds: ClassVar[float] = HEAD_SECONDS
@@ -82,7 +82,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unset_linger()
         super().connection_lost(exc)
         if self.cycle is not None:
-            # No circle of references, which only the collector would find.
+            # Breaks a cycle of references, which only the garbage collector would find.
             self.cycle.transport = self.transport
 
     def data_received(self, data: bytes) -> None:
@@ -91,7 +91,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.is_ending():
             return
         self._unset_keepalive_if_required()
-        # A header, trailer or chunk's size that does not end is not handed out by the parser.
+        # The parser reports a header, a trailer or a chunk's size only at its end: an endless one is counted here.
         self._framing_bytes += len(data)
         try:
             self._parse(data)
@@ -100,7 +100,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._framing_bytes > MAX_HEAD_BYTES:
             self._refuse(_headers_too_large())
         if self._is_idle():
-            # Any byte ends uvicorn's patience with a quiet connection, also one that begins no request.
+            # Any byte stops uvicorn's keep-alive timer, even one that begins no request.
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
@@ -112,7 +112,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = self._framing_bytes = 0
 
     def on_body(self, body: bytes) -> None:
-        # Chunks may bring as much around the body again, and the head's allowance.
+        # The framing of chunks may be as long as the body itself, plus MAX_HEAD_BYTES.
         self._framing_bytes -= 2 * len(body)
         super().on_body(body)
 
@@ -121,7 +121,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         super().on_response_complete()
         if self._receiving and self.cycle.response_complete and not self.transport.is_closing():
-            # Refused before its end: whoever goes on sending has that long to read why, or to come to the end.
+            # Answered before the request's end: a client that still sends has this long to finish or read the answer.
             self._begin_linger(self.linger_bytes)
 
     def on_message_complete(self) -> None:
@@ -141,10 +141,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if self.parser.get_method() == b"CONNECT":
-            # A tunnel to elsewhere; what follows would not be HTTP.
+            # A request for a tunnel to elsewhere; what follows would not be HTTP.
             raise _Refused
         if self.parser.should_upgrade():
-            # Comes once more, without the question.
+            # The parser gets this head once more, without `Upgrade`: see _parse.
             return
         self._head_arrived()
         self._receiving = True
@@ -156,14 +156,14 @@ class BoundedProtocol(HttpToolsProtocol):
         return self._leaving or self.transport.is_closing()
 
     def finish(self) -> None:
-        """Closes the connection; for a client that is still sending, once it has read its answer."""
+        """Closes the connection; a client that is still sending gets time to read its answer first."""
         if self._receiving or self.pipeline:
             self._leave(self.linger_bytes)
         elif not self._leaving:
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        """What is not HTTP, answered as every other problem."""
+        """Answers what is not HTTP with a problem, as for every other error."""
         self._refuse(_headers_too_large() if self._head_bytes > MAX_HEAD_BYTES else InvalidRequest(msg))
 
     def pause_writing(self) -> None:
@@ -176,10 +176,10 @@ class BoundedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def _parse(self, data: bytes) -> None:
-        """Hands out what is in ``data``; raises HttpParserError.
+        """Parses ``data``; raises HttpParserError.
 
-        A request that asks for another protocol is read as though it did not ask (RFC 9110, 7.8): the parser takes
-        what comes after such a head for that protocol, so it gets the head once more, without the question.
+        A request to upgrade to another protocol is read as if it did not ask (RFC 9110, 7.8). The parser would take
+        all that follows such a head for the other protocol, so it gets the head once more, without ``Upgrade``.
         """
         rest = memoryview(data)
         while rest:
@@ -188,20 +188,20 @@ class BoundedProtocol(HttpToolsProtocol):
                 return
             except httptools.HttpParserUpgrade as upgrade:
                 head = self._head_without_upgrade()
-                # Not the old one: after `Connection: close` that swallows all that comes.
+                # A new parser: after `Connection: close` the old one ignores all that follows.
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
                 self.parser.feed_data(head)
                 rest = rest[upgrade.args[0] :]
 
     def _head_without_upgrade(self) -> bytes:
-        """The head that was just read, as it came but for ``Upgrade``."""
+        """The head that was just read, without ``Upgrade``."""
         first = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         fields = [b"%b: %b" % (name, value) for name, value in self.headers if name != b"upgrade"]
         return b"\r\n".join([first, *fields, b"", b""])
 
     def _is_idle(self) -> bool:
-        """Whether the connection is open, answered, and nothing of a next request is there."""
+        """Whether the connection is open, its last request is answered, and no byte of another has come."""
         answered = self.cycle is not None and self.cycle.response_complete
         return answered and not (self._receiving or self._head_timer or self.pipeline or self.is_ending())
 
@@ -236,7 +236,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._linger = None
 
     def _leave(self, max_bytes: int) -> None:
-        """Says that no more is coming, and drops what the client still sends until it closes, or for a bounded time."""
+        """Ends our side of the connection; drops what the client still sends until it closes or reaches a limit."""
         if self.is_ending():
             return
         self._leaving = True
@@ -244,7 +244,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._begin_linger(max_bytes)
         if self.cycle is not None and not self.cycle.response_complete:
-            # Nobody will hear the answer that is being made.
+            # Nobody will receive the answer that is being prepared.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.flow.resume_reading()
@@ -257,7 +257,7 @@ class BoundedProtocol(HttpToolsProtocol):
             raise _Refused
 
     def _refuse(self, problem: Problem) -> None:
-        """Answers and closes; nothing of the request reaches the application, so it has no id."""
+        """Answers ``problem`` and closes. The application never sees the request, so it has no id."""
         if self.is_ending():
             return
         body = problem_report(problem, request_id="").model_dump_json().encode()

@@ -16,13 +16,13 @@ _ALWAYS: Final[Mapping[str, str]] = {
 _UNLESS_SET: Final[Mapping[str, str]] = {
     # An answer is about one person's radiograph: no cache keeps it.
     "Cache-Control": "no-store",
-    # JSON and pictures need nothing; pages bring a policy of their own.
+    # JSON and pictures need nothing; pages set their own policy.
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 
 
 class SecurityHeaders:
-    """Adds them to every answer."""
+    """Adds these headers to every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Upload → Radiograph: the request's bytes, their format, their pixels."""
+"""Upload → Radiograph: reads the request's bytes, finds their format and decodes their pixels."""
 
 from app.intake.body import read_upload
 from app.intake.decoding import decode

@@ -1,4 +1,4 @@
-"""The uploaded bytes of a request, kept in memory only: nothing is ever written to disk."""
+"""Reads the uploaded bytes of a request. They stay in memory and are never written to disk."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -24,9 +24,9 @@ _TOO_MANY_PARTS: Final = f"A form may have {MAX_PARTS} parts at most"
 async def read_upload(request: Request, max_bytes: int) -> bytearray:
     """The part ``file`` of a multipart form, or the raw body of any other request.
 
-    The limit holds while the body streams in: a declared length over it is refused unread, and a
-    chunked body is stopped where it passes it. The declared content type matters for multipart only; it and the
-    declared encoding tell what is wrong with a body of no known format.
+    The limit holds while the body streams in: a body whose declared length exceeds it is refused unread, and a chunked
+    body is refused as soon as it exceeds it. The declared content type decides only whether the body is a form. For a
+    body of no known format, it and the declared encoding tell what is wrong.
 
     Args:
         request: its body must not have been read yet.
@@ -37,7 +37,7 @@ async def read_upload(request: Request, max_bytes: int) -> bytearray:
         EmptyFile: zero bytes, in the part or in the raw body.
         InvalidParameter: a malformed form, too many parts, or more than one part ``file``.
         UploadTooLarge: more than ``max_bytes``.
-        UnsupportedFormat: a body that is encoded, or multipart of another kind, by its headers and its content.
+        UnsupportedFormat: a body of no known format that its headers declare as encoded or as another multipart type.
         starlette.requests.ClientDisconnect: the client went away.
     """
     media_type, options = parse_options_header(request.headers.get("content-type"))
@@ -56,7 +56,7 @@ async def read_upload(request: Request, max_bytes: int) -> bytearray:
 
 
 def _is_known(upload: bytearray) -> bool:
-    """Whether the content is of a format that is read."""
+    """Whether the content has a format that this service reads."""
     try:
         sniff(upload)
     except UnsupportedFormat:
@@ -65,7 +65,7 @@ def _is_known(upload: bytearray) -> bool:
 
 
 def _declared_length(request: Request) -> int:
-    """The Content-Length, or 0 where there is none to go by."""
+    """The Content-Length, or 0 where it is absent or not a number."""
     declared = request.headers.get("content-length", "")
     return int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 20 else 0
 
@@ -89,21 +89,21 @@ async def _read_raw(stream: AsyncGenerator[bytes, None], max_bytes: int) -> byte
 async def _read_form(
     stream: AsyncGenerator[bytes, None], boundary: bytes, max_bytes: int, advice: str | None
 ) -> bytearray:
-    """The part ``file``; raises as ``read_upload``, with ``advice`` where nothing of a form is found."""
+    """The part ``file``; raises as ``read_upload``, with ``advice`` where the body contains no boundary."""
     if not boundary:
         raise InvalidParameter("multipart/form-data without a boundary in its Content-Type")
     form = _Form(max_bytes)
     received = delimiters = 0
     try:
         parser = form.parser(boundary)
-        # The parser allows no text before the first boundary (RFC 2046, 5.1.1): a part of ours takes it up.
+        # The parser refuses text before the first boundary, which RFC 2046, 5.1.1, allows: an extra part collects it.
         parser.write(b"--" + boundary + b"\r\n\r\n\r\n")
         async for chunk in stream:
             received += len(chunk)
             if received > max_bytes + MULTIPART_ROOM:
                 _refuse_size(max_bytes)
-            # The parser takes microseconds for each delimiter it sees, real or not quite: a body full
-            # of them would hold the event loop for minutes.
+            # The parser takes microseconds for each delimiter, even an incomplete one: a body full of them would
+            # block the event loop for minutes.
             delimiters += chunk.count(b"\r\n--" + boundary)
             if delimiters > MAX_PARTS + 1:
                 raise InvalidParameter(_TOO_MANY_PARTS)
@@ -120,7 +120,7 @@ async def _read_form(
 
 
 def _unfinished(form: "_Form", advice: str | None) -> Problem:
-    """What to answer about a form whose closing boundary did not come."""
+    """The problem to answer for a form without its closing boundary."""
     if form.has_parts():
         return InvalidParameter("The multipart form ends before its closing boundary")
     if advice:
@@ -129,10 +129,10 @@ def _unfinished(form: "_Form", advice: str | None) -> Problem:
 
 
 class _Form:
-    """Keeps the bytes of the part ``file`` and counts and drops those of every other part.
+    """Keeps the bytes of the part ``file``; counts and drops those of every other part.
 
     Attributes:
-        file: the part's bytes, None until its headers were read.
+        file: the part's bytes; None until its headers were read.
         complete: whether the closing boundary was seen.
     """
 
@@ -141,7 +141,7 @@ class _Form:
         self.complete = False
         self._max_bytes = max_bytes
         self._size = 0
-        # What comes before the first boundary is none.
+        # The extra part before the first boundary does not count.
         self._parts = -1
         self._in_file = False
         self._header_name = bytearray()

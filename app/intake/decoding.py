@@ -1,4 +1,4 @@
-"""Upload → Radiograph: sniff, then hand to the decoder of that format."""
+"""Upload → Radiograph: finds the format, then calls its decoder."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
@@ -21,17 +21,17 @@ _DECODERS: Final[Mapping[Format, Decoder]] = {
 
 
 def decode(data: Upload, limits: Limits, body_parts: Iterable[str] = ()) -> Radiograph:
-    """The radiograph in ``data``, a whole file; thread-safe, and runs without an event loop.
+    """Decodes the radiograph in ``data``, a whole file; thread-safe, needs no event loop.
 
     Args:
         body_parts: further words in a DICOM header's Body Part Examined that mean the chest.
 
     Raises:
         EmptyFile: no bytes.
-        UnsupportedFormat: not a format that is read.
+        UnsupportedFormat: a format that this service does not read.
         ImageTooLarge, ImageTooSmall: by the size its header declares.
-        UnreadableImage: damaged, cut off, of several pages, or of an unread kind.
-        UnsupportedDicom: a DICOM object that is no single gray radiograph, or of an unread transfer syntax.
+        UnreadableImage: damaged, cut off, with several pages, or of an unsupported kind.
+        UnsupportedDicom: a DICOM object that is no single gray radiograph, or has an unsupported transfer syntax.
     """
     if not data:
         raise EmptyFile("The upload has no bytes")
@@ -39,5 +39,5 @@ def decode(data: Upload, limits: Limits, body_parts: Iterable[str] = ()) -> Radi
     sha256 = hashlib.sha256(data).hexdigest()
     if kind == "DICOM":
         found = read_dicom(data, limits, body_parts)
-        return Radiograph(found.pixels, kind, sha256, found.source, found.flags)
+        return Radiograph(found.pixels, kind, sha256, found.source, found.flags, found.shown)
     return Radiograph(_DECODERS[kind](data, kind, limits), kind, sha256)

@@ -1,4 +1,4 @@
-"""From what a file holds to 8-bit gray, black at 0."""
+"""Converts decoded samples to 8-bit gray, black at 0."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -28,7 +28,7 @@ _UPRIGHT: Final[Mapping[int, Callable[[Gray], Gray]]] = {
 
 
 def upright(pixels: Gray, orientation: int) -> Gray:
-    """``pixels`` uint8 [H, W] turned as an EXIF orientation asks; unknown values turn nothing."""
+    """``pixels`` uint8 [H, W] turned upright by an EXIF orientation; an unknown value leaves them as they are."""
     turn = _UPRIGHT.get(orientation)
     return np.ascontiguousarray(turn(pixels) if turn else pixels)
 
@@ -36,33 +36,33 @@ def upright(pixels: Gray, orientation: int) -> Gray:
 def gray_of_8_bit(image: Image.Image) -> Gray:
     """uint8 [H, W] of a decoded picture of 8 bits a channel or fewer, of any Pillow mode.
 
-    Colour becomes ITU-R 601 luma; transparency is laid over black.
+    Colour becomes ITU-R 601 luma; a transparent picture is composited over black.
 
     Raises:
         ValueError: a mode that Pillow cannot convert (LAB).
     """
     if image.mode == "La":
-        # Already multiplied by its alpha, which is what laying it over black would do.
+        # Already multiplied by its alpha, which is all that compositing over black would do.
         return np.asarray(image.getchannel("L"))
     if not image.has_transparency_data:
         return np.asarray(_luma(image))
     layered = image if image.mode in ("LA", "RGBA") else image.convert("LA" if image.mode in "1L" else "RGBA")
     alpha = layered.getchannel("A")
     if alpha.getextrema() == (0, 0):
-        # Nothing opaque at all: a writer that left the fourth byte unset, as many BMP writers do.
+        # Fully transparent: the writer left the fourth byte unset, as many BMP writers do.
         return np.asarray(_luma(layered))
     return np.asarray(ImageChops.multiply(_luma(layered), alpha))
 
 
 def _luma(image: Image.Image) -> Image.Image:
-    """Mode "L"; palettes and CMYK go by way of RGB, so that one formula weighs every colour."""
+    """``image`` in mode "L"; palettes and CMYK become RGB first, so that one formula weights every colour."""
     if image.mode in ("P", "PA", "CMYK"):
         image = image.convert("RGB")
     return image if image.mode == "L" else image.convert("L")
 
 
 def gray_of_16_bit_colour(pixels: NDArray[np.uint16], has_alpha: bool) -> Gray:
-    """uint8 [H, W] of uint16 [H, W, 3 or 4] (blue first, as OpenCV decodes); alpha is laid over black."""
+    """uint8 [H, W] of uint16 [H, W, 3 or 4] (blue first, as OpenCV decodes), composited over black."""
     luma = cv2.cvtColor(pixels[..., :3], cv2.COLOR_BGR2GRAY)
     if has_alpha and pixels.shape[2] == 4 and pixels[..., 3].any():
         share = pixels[..., 3].astype(np.float32) / (_LEVELS - 1)
@@ -71,10 +71,10 @@ def gray_of_16_bit_colour(pixels: NDArray[np.uint16], has_alpha: bool) -> Gray:
 
 
 def scaled(samples: NDArray[Any]) -> Gray:
-    """``samples`` [H, W] of 16 or 32 bits, their own ``value_range`` spread over 0..255, as uint8.
+    """``samples`` [H, W] of 16 or 32 bits as uint8, their ``value_range`` stretched to 0..255.
 
-    A 12-bit radiograph in 16-bit samples comes out as bright as the same one stored in 8 bits. A
-    picture of one value is black.
+    A 12-bit radiograph in 16-bit samples becomes as bright as the same one stored in 8 bits. A picture with a single
+    value becomes black.
 
     Raises:
         UnreadableImage: samples that are not finite.
@@ -98,8 +98,8 @@ def _by_table(samples: NDArray[Any], low: int, high: int) -> Gray:
 
 
 def looked_up(samples: NDArray[Any], table: Gray) -> Gray:
-    """The gray of each sample [H, W] of 8 or 16 bits, unsigned, by a table of all its 256 or 65,536 values."""
-    # OpenCV does not see in which order a sample's bytes are.
+    """The gray of unsigned samples [H, W] of 8 or 16 bits, from a table of all 256 or 65,536 values."""
+    # OpenCV ignores the byte order of the array.
     native = samples.astype(samples.dtype.newbyteorder("="), copy=False)
     return np.asarray(cv2.LUT(native, table), np.uint8)
 

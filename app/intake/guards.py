@@ -1,4 +1,4 @@
-"""Bounds on what Pillow will spend on a hostile file, where Pillow has none of its own."""
+"""Limits on the work that a hostile file can cause in Pillow, where Pillow itself has none."""
 
 import io
 from typing import Final
@@ -16,10 +16,10 @@ _MAX_SCANNED_PIXELS: Final = 1_000_000_000
 
 
 class MeteredFile(io.BytesIO):
-    """A file in memory that stops being read after so many reads or bytes.
+    """A file in memory that allows a limited number of reads and bytes.
 
-    Pillow parses headers in Python and keeps what it parses: a megabyte of tiny JPEG segments or
-    TIFF directory entries costs a hundred megabytes and seconds of interpreter lock. Each takes a read.
+    Pillow parses headers in Python and keeps what it parses. A megabyte of tiny JPEG segments or TIFF directory entries
+    costs a hundred megabytes of memory and holds the interpreter lock for seconds. Each of them takes a read.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -28,19 +28,19 @@ class MeteredFile(io.BytesIO):
         self.allow(HEADER_READS, HEADER_BYTES)
 
     def allow(self, reads: int, size: int) -> None:
-        """Start counting anew: ``reads`` calls and ``size`` bytes from now on."""
+        """Restarts the count: allows ``reads`` calls and ``size`` bytes from now on."""
         self._reads, self._bytes = reads, size
 
     def allow_pixels(self, tiles: int) -> None:
-        """Start counting anew for decoding a picture that lies in ``tiles`` pieces."""
-        # Every piece takes a read or two, and Pillow may read one block past its end.
+        """Restarts the count for decoding a picture stored in ``tiles`` pieces."""
+        # Each piece takes one or two reads, and Pillow may read one block past its end.
         self.allow(
             HEADER_READS + 2 * tiles + self._size // _TYPICAL_READ,
             HEADER_BYTES + 2 * self._size + 65_536 * tiles,
         )
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As BytesIO; raises OSError when the allowance is spent."""
+        """Reads as BytesIO does; raises OSError once the limit is exceeded."""
         piece = super().read(size)
         self._reads -= 1
         self._bytes -= len(piece)
@@ -50,11 +50,11 @@ class MeteredFile(io.BytesIO):
 
 
 def check_structure(image: ImageFile.ImageFile, data: bytes, limits: Limits) -> None:
-    """Refuse an opened picture whose structure says that decoding would be unbounded or incomplete.
+    """Refuses an opened picture whose decoding would be unbounded or incomplete, judged by its structure.
 
     Raises:
         ImageTooLarge: a TIFF whose tiles are larger than any picture may be.
-        UnreadableImage: several pages, missing strips or tiles, or a JPEG of implausibly many scans.
+        UnreadableImage: several pages, missing strips or tiles, or a JPEG with implausibly many scans.
     """
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         _check_tiff(image, limits)
@@ -79,12 +79,12 @@ def _check_tiff(image: TiffImagePlugin.TiffImageFile, limits: Limits) -> None:
 
 
 def _layers(image: TiffImagePlugin.TiffImageFile) -> int:
-    """How often the strips or tiles have to fill the picture: once a channel where these lie apart."""
+    """How often the strips or tiles have to fill the picture: once per channel where channels are stored apart."""
     is_planar = image.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) == 2
     return len(image.getbands()) if is_planar and not image.use_load_libtiff else 1
 
 
 def _covered(image: Image.Image) -> int:
-    """Pixels that the picture's strips or tiles fill; missing ones would be left black unnoticed."""
+    """Number of pixels that the strips or tiles fill; missing ones would silently stay black."""
     extents = [tile.extents for tile in getattr(image, "tile", ())]
     return sum((right - left) * (lower - upper) for left, upper, right, lower in filter(None, extents))

@@ -1,8 +1,8 @@
-"""JPEG of 8 bits → samples, and an error where it is damaged.
+"""Decodes 8-bit JPEG, and raises an error where it is damaged.
 
-libjpeg fills up what is damaged, and warns. Pillow and imagecodecs, on the same library, drop its warnings; simplejpeg
-makes errors of them. A wrong bit that leaves the coding in step is not among them, but shifts all that follows it: the
-means of blocks then leave the range of all pictures.
+libjpeg fills in damaged parts and warns. Pillow and imagecodecs use the same library but drop its warnings; simplejpeg
+turns them into errors. libjpeg does not notice a wrong bit after which the code still decodes. Such a bit shifts the
+brightness of all that follows it, and then the means of some blocks leave the range that pictures can have.
 """
 
 import re
@@ -22,23 +22,26 @@ _ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 _SEQUENTIAL: Final = (0xC0, 0xC1)
 _TABLES, _SCAN = 0xDB, 0xDA
 _ODD_NOTES: Final = re.compile(rb"ICC_PROFILE\x00|JFIF\x00[^\x01]")
-"""Colour profiles, which may be broken, and JFIF of another version."""
+"""Matches colour profiles, which may be broken, and JFIF headers of another version."""
 _MAX_SEGMENTS: Final = 10_000
 _BLOCK: Final = 8
 _MEAN_LIMIT: Final = 1024
-"""Largest mean of a block that a picture of 8 bits has, either way from mid-gray, in eighths."""
+"""How far the mean of a block can be from mid-gray in an 8-bit picture, in eighths of a gray level."""
 _MEAN_SLACK: Final = 16
-"""What encoders may be wrong by, in eighths."""
+"""Tolerance for inexact encoders, in eighths of a gray level."""
 _SEAM: Final = 3
-"""Of the rows' mean grays. Pictures with a mean out of range had 4 and more, as has one sound radiograph in twenty."""
+"""A step between the mean grays of two rows, in gray levels.
+
+Pictures with a mean out of range had steps of 4 or more, as one intact radiograph in twenty has.
+"""
 
 
 def decode_jpeg(data: bytes, shape: tuple[int, int, int]) -> Bytes3D:
     """The samples of a JPEG, decoded as they are stored.
 
     Args:
-        data: from its start marker on; what follows its end marker is left alone.
-        shape: [H, W, C] as the header has been read; C is 4 for CMYK, and 1 for gray or for the luma of other colour.
+        data: begins with the start marker; what follows the end marker is ignored.
+        shape: [H, W, C] as read from the header; C is 4 for CMYK, and 1 for gray or for the luma of other colour.
 
     Returns:
         uint8 [H, W, C].
@@ -49,7 +52,7 @@ def decode_jpeg(data: bytes, shape: tuple[int, int, int]) -> Bytes3D:
     try:
         samples = _decode(data, shape)
     except ValueError:
-        # libjpeg warns of harmless oddities too, and names the first thing only.
+        # libjpeg warns of harmless oddities too, and only its first warning is known.
         plain = _without_oddities(data)
         if plain == data:
             raise
@@ -68,7 +71,7 @@ def _decode(data: bytes, shape: tuple[int, int, int]) -> Bytes3D:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """The marker, start and end of each segment's content, to the first scan's header; skips what libjpeg skips."""
+    """Marker, start and end of each segment's content, up to the first scan's header; skips what libjpeg skips."""
     place = 2
     for _ in range(_MAX_SEGMENTS):
         found = _MARKER.search(data, place)
@@ -84,9 +87,10 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _without_oddities(data: bytes) -> bytes:
-    """The same picture without what no decoder needs, and libjpeg warns of.
+    """The same picture without the parts that libjpeg warns of although no decoder needs them.
 
-    That is: bytes between segments, odd notes, spectral bounds of a scan that has none, zeros before the end marker.
+    These are bytes between segments, odd application segments, wrong spectral bounds of a sequential scan, and zeros
+    before the end marker.
     """
     kept, end, is_sequential = [data[:2]], len(data), False
     for marker, start, end in _segments(data):
@@ -98,26 +102,26 @@ def _without_oddities(data: bytes) -> bytes:
             kept.append(bytes((0xFF, marker)) + data[start - 2 : start] + content)
     coded, mark, rest = data[end:].partition(_END)
     padded = coded.rstrip(b"\0")
-    # A zero after 0xFF belongs to it.
+    # A zero after 0xFF is coded data, not padding.
     return b"".join(kept) + padded + (b"\0" if padded.endswith(b"\xff") else b"") + mark + rest
 
 
 def _check_means(data: bytes, samples: Bytes3D) -> None:
-    """Refuses a sequential JPEG in which a block of luma is brighter or darker than 8 bits can be.
+    """Refuses a sequential JPEG in which a block of luma is brighter or darker than 8 bits allow.
 
-    Decoded at an eighth of its size, a JPEG shows the mean of each block, and with another step of quantisation also
-    a mean that the samples' range hides. Progressive JPEG is left out: it would take as long again, and libjpeg's
-    warnings find as much.
+    A JPEG decoded at an eighth of its size gives the mean of each block. Decoded with another quantisation step, it
+    also shows a mean that clipping to 8 bits hides. Progressive JPEG is not checked: that would double the time, and
+    libjpeg's warnings already find as much damage there.
 
     Args:
-        data: a JPEG that libjpeg does not warn of.
+        data: a JPEG that libjpeg decodes without a warning.
         samples: uint8 [H, W, C], decoded.
 
     Raises:
         ValueError: there is such a block.
     """
-    # A mean that is out of range leaves nothing of its block but black or white, and what is wrong begins and ends
-    # between blocks: few pictures need a second look.
+    # A block whose mean is out of range is all black or all white, and the damage begins and ends at block edges.
+    # Few pictures look like that, so few are decoded a second time.
     place = _luma_step(data) if _has_clipped_block(samples) and _has_seam(samples) else 0
     if place == 0:
         return
@@ -127,14 +131,14 @@ def _check_means(data: bytes, samples: Bytes3D) -> None:
 
 
 def _has_clipped_block(samples: Bytes3D) -> bool:
-    """Whether four pixels of any block of uint8 [H, W, C] are all black, or all white."""
+    """Whether in any block of uint8 [H, W, C] four sampled pixels are all black or all white."""
     rows, columns = samples.shape[0] // _BLOCK * _BLOCK, samples.shape[1] // _BLOCK * _BLOCK
     four = [samples[row:rows:_BLOCK, column:columns:_BLOCK, 0] for row in (1, 6) for column in (1, 6)]
     return bool(np.maximum.reduce(four).min() == 0 or np.minimum.reduce(four).max() == 255)
 
 
 def _has_seam(samples: Bytes3D) -> bool:
-    """Whether two rows of uint8 [H, W, C] on either side of a block's edge differ by more than the rows beside them."""
+    """Whether the rows on both sides of a block edge of uint8 [H, W, C] differ by more than the rows next to them."""
     means = cv2.reduce(samples[..., 0], 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)[:, 0]
     steps = np.diff(means)
     at, above, below = steps[7::_BLOCK], steps[6::_BLOCK], steps[8::_BLOCK]
@@ -143,7 +147,7 @@ def _has_seam(samples: Bytes3D) -> bool:
 
 
 def _leaves_range(data: bytes, place: int, step: int) -> bool:
-    """Whether a block's mean is out of range, as seen with a smaller step."""
+    """Whether a block's mean is out of range, checked with a smaller quantisation step."""
     largest = _MEAN_LIMIT + _MEAN_SLACK + step // 2
     smaller = step * (_MEAN_LIMIT - _MEAN_SLACK) // largest
     means = _means(data, place, smaller).astype(int) - 128
@@ -151,10 +155,10 @@ def _leaves_range(data: bytes, place: int, step: int) -> bool:
 
 
 def _leaves_exact_range(data: bytes, place: int, samples: Bytes3D) -> bool:
-    """The same where the step is 1, and none is smaller.
+    """The same check where the step is 1, so that there is no smaller one.
 
-    With a step of 4 the range ends where libjpeg's table of clipped values goes round: what is too bright turns dark,
-    and what is too dark turns bright.
+    With a step of 4 instead, values out of range pass the end of libjpeg's clipping table and wrap around: what is too
+    bright turns dark, and what is too dark turns bright.
     """
     rows, columns = samples.shape[0] // _BLOCK, samples.shape[1] // _BLOCK
     means = _means(data, place, 4)[:rows, :columns]
@@ -164,14 +168,14 @@ def _leaves_exact_range(data: bytes, place: int, samples: Bytes3D) -> bool:
 
 
 def _means(data: bytes, place: int, step: int) -> NDArray[np.uint8]:
-    """uint8 [H / 8, W / 8]: each block's mean, decoded with another step of quantisation."""
+    """uint8 [H / 8, W / 8]: the mean of each block, decoded with another quantisation step."""
     altered = data[:place] + bytes((step,)) + data[place + 1 :]
     means: Bytes3D = simplejpeg.decode_jpeg(altered, "GRAY", min_height=1, min_width=1, min_factor=_BLOCK)
     return means[..., 0]
 
 
 def _luma_step(data: bytes) -> int:
-    """Where the quantisation step of the luma's means stands; 0 where means are not luma's or steps have 16 bits."""
+    """Offset of the quantisation step of luma block means; 0 where the JPEG has no luma or its steps have 16 bits."""
     used, steps = -1, dict[int, int]()
     for marker, start, end in _segments(data):
         if marker in _SEQUENTIAL and data[start + 5] in (1, 3):

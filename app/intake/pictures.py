@@ -1,9 +1,9 @@
 """JPEG, PNG, TIFF and BMP → 8-bit gray pixels.
 
-Pillow reads headers and pixels, but for those of JPEG, where it fills up what is damaged. OpenCV is a tenth
-faster at most, on the same codecs, and writes to stderr about damaged files, so it decodes only the two things
-Pillow does badly: colour of 16 bits a channel, which Pillow cuts to its high bytes, and run-length BMP, which
-Pillow decodes in Python.
+Pillow reads all headers, and all pixels except those of JPEG, where it fills in damaged parts. OpenCV uses the same
+codecs, is at most a tenth faster, and writes to stderr about damaged files. So it decodes only the two things that
+Pillow does badly: colour of 16 bits a channel, which Pillow cuts to the high bytes, and run-length BMP, which Pillow
+decodes in Python.
 """
 
 import logging
@@ -24,13 +24,13 @@ from app.intake.guards import MeteredFile, check_structure
 from app.intake.jpeg import decode_jpeg
 from app.intake.radiograph import Format, Limits, Upload
 
-# What Pillow's plugins and OpenCV raise for damaged files, by fuzzing and by reading them.
+# What Pillow's plugins and OpenCV raise for damaged files, found by fuzzing and by reading their code.
 DAMAGE: Final = (
     OSError,  # truncated data, decoder errors, MeteredFile's allowance; UnidentifiedImageError
     ValueError,  # impossible values, oversized text, undecodable text, unsupported conversions
     SyntaxError,  # broken structure
     TypeError,  # tags of the wrong type, missing dimensions
-    KeyError,  # tags or codes nobody knows
+    KeyError,  # unknown tags or codes
     IndexError,  # data that ends inside a field
     AttributeError,  # tags of the wrong type
     AssertionError,  # Pillow's own assumptions about well-formed files
@@ -44,23 +44,23 @@ DAMAGE: Final = (
 )
 _DAMAGED: Final = "is damaged, cut off, or stored in a way that is not read"
 
-# Both name values of the file, which may be the patient's; a filter set once also spares every thread
-# the race of warnings.catch_warnings.
+# Messages of both can quote values of the file, which may be the patient's. The warnings filter is set once, as
+# warnings.catch_warnings is not thread-safe.
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def read_picture(data: Upload, kind: Format, limits: Limits) -> Gray:
-    """The pixels of ``data``, uint8 [H, W], upright and C-contiguous.
+    """Decodes ``data`` to uint8 [H, W], upright and C-contiguous.
 
     Args:
         data: a whole file.
-        kind: its sniffed format; no other is tried.
+        kind: its format, found by content; no other is tried.
         limits: checked on the header, before pixels are decoded.
 
     Raises:
         ImageTooLarge, ImageTooSmall: by the declared size.
-        UnreadableImage: damaged, cut off, of several pages, or of an unread kind.
+        UnreadableImage: damaged, cut off, with several pages, or of an unsupported kind.
     """
     try:
         content = png.essential(bytes(data)) if kind == "PNG" else bytes(data)
@@ -97,15 +97,15 @@ def _pixels(image: ImageFile.ImageFile, content: bytes) -> Gray:
 def _jpeg_gray(image: ImageFile.ImageFile, content: bytes) -> Gray:
     """uint8 [H, W] of a JPEG whose header Pillow has accepted; raises ValueError for a damaged one."""
     if image.mode == "CMYK":
-        # Adobe's ink is stored the other way round, and nobody else writes CMYK.
+        # Adobe stores CMYK inverted, and nobody else writes it.
         ink = np.invert(decode_jpeg(content, (image.height, image.width, 4)))
         return gray_of_8_bit(Image.fromarray(ink, "CMYK"))
-    # Luma is what a colour JPEG stores: asking for it alone halves the time.
+    # A colour JPEG stores luma as a channel of its own: decoding it alone halves the time.
     return decode_jpeg(content, (image.height, image.width, 1))[..., 0]
 
 
 def _rawmode(image: ImageFile.ImageFile) -> str:
-    """How the file stores its samples, in Pillow's words; only known until the picture is loaded."""
+    """Pillow's raw mode, which says how the file stores its samples; available only before the picture is loaded."""
     args = image.tile[0].args if image.tile else None
     first = args[0] if isinstance(args, tuple) and args else args
     return first if isinstance(first, str) else ""
@@ -125,7 +125,7 @@ def _decode_with_opencv(content: bytes, flags: int) -> NDArray[Any]:
 
 
 def _deep_gray(image: ImageFile.ImageFile) -> Gray:
-    """uint8 [H, W] of a decoded picture of one channel of 12 bits or more; raises UnreadableImage."""
+    """uint8 [H, W] of a decoded picture with one channel of 12 bits or more; raises UnreadableImage."""
     samples = np.asarray(image)
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return scaled(samples)
@@ -133,13 +133,13 @@ def _deep_gray(image: ImageFile.ImageFile) -> Gray:
     if unsigned and samples.dtype == np.int32:
         samples = samples.view(np.uint32)
     gray = scaled(samples)
-    # Pillow inverts photographic negatives of 8 bits and fewer only.
+    # Pillow inverts photographic negatives only up to 8 bits.
     is_negative = image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 0) == 0
     return np.invert(gray) if is_negative else gray
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:
-    """The EXIF orientation still to be applied, 1 where there is none or the EXIF block is broken."""
+    """The EXIF orientation that is still to be applied; 1 where there is none or the EXIF block is broken."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except DAMAGE:

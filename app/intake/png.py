@@ -1,7 +1,7 @@
-"""A PNG without what a picture does not need, and with its checksums checked.
+"""Checks a PNG's checksums and drops the chunks that its picture does not need.
 
-Pillow leaves the checksums of pixel data unchecked, and unpacks and keeps every text, profile and
-private chunk; a small upload can hold thousands of those, each worth a megabyte.
+Pillow does not check the checksums of pixel data. It also unpacks and keeps every text, profile and private chunk: a
+small upload can hold thousands of those, each a megabyte unpacked.
 """
 
 import zlib
@@ -15,7 +15,7 @@ _MAX_CHUNKS: Final = 16_384
 
 
 def essential(data: bytes) -> bytes:
-    """``data`` with only the chunks that decide its pixels; frames after the first of an APNG go too.
+    """``data`` with only the chunks that decide its pixels; of an APNG only the first frame stays.
 
     Raises:
         UnreadableImage: cut off before its end, in implausibly many chunks, or with a wrong checksum.
@@ -39,6 +39,6 @@ def essential(data: bytes) -> bytes:
 
 
 def _check(chunk: memoryview) -> None:
-    """Compare a chunk (type, data, checksum) with its checksum; raises UnreadableImage."""
+    """Checks the checksum of a chunk (type, data, checksum); raises UnreadableImage."""
     if zlib.crc32(chunk[:-4]) != int.from_bytes(chunk[-4:], "big"):
         raise UnreadableImage("The PNG is damaged: a checksum does not match")

@@ -1,13 +1,16 @@
-"""What an upload becomes: the radiograph, and the limits it has to keep."""
+"""The decoded radiograph, and the limits on an upload."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
 from app.errors import ImageTooLarge, ImageTooSmall
+
+if TYPE_CHECKING:
+    from app.intake.dicom.grayscale import Grayscale
 
 Format = Literal["JPEG", "PNG", "TIFF", "BMP", "DICOM"]
 Upload = bytes | bytearray | memoryview
@@ -19,11 +22,12 @@ class Radiograph:
 
     Attributes:
         pixels: uint8 [H, W], gray, C-contiguous, black is 0; may be read-only.
-        format: what the upload's content is, whatever it was declared as.
+        format: of the upload's content, however it was declared.
         sha256: hex digest of the uploaded bytes.
         source: a DICOM object's header without its pixels, for the reports that refer to it; it names the
-            patient, so it is never logged nor put into JSON. None of other formats.
-        flags: what the header says against a score, codes of ``models.quality``.
+            patient, so it is never logged or put into JSON. None for other formats.
+        flags: reasons in the header not to trust a score, as codes of ``models.quality``.
+        shown: the transformations by which a DICOM object's stored values became ``pixels``.
     """
 
     pixels: NDArray[np.uint8]
@@ -31,6 +35,7 @@ class Radiograph:
     sha256: str
     source: Dataset | None = field(default=None, repr=False)
     flags: tuple[str, ...] = ()
+    shown: "Grayscale | None" = field(default=None, repr=False)
 
     @property
     def width(self) -> int:
@@ -45,12 +50,12 @@ class Radiograph:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one upload may cost.
+    """Limits on the size of one upload.
 
     Attributes:
-        max_upload_bytes: bytes of the file (or of all parts of a form together).
-        max_pixels: width times height.
-        min_side: smallest width or height with anything to see in it.
+        max_upload_bytes: bytes of the file, or of all parts of a form together.
+        max_pixels: largest width times height.
+        min_side: smallest width or height in which anything can be seen.
         max_side: largest width or height.
     """
 
@@ -60,7 +65,7 @@ class Limits:
     max_side: int = 16_384
 
     def check_size(self, width: int, height: int) -> None:
-        """Refuse a picture by the size its header declares, so before its pixels are decoded.
+        """Refuses a picture by the size that its header declares, before its pixels are decoded.
 
         Raises:
             ImageTooLarge: more pixels, or a longer side, than allowed.
@@ -74,7 +79,9 @@ class Limits:
             raise ImageTooLarge(f"{width} x {height} pixels; a picture may have {self.max_pixels} at most")
 
     def check_deep_colour(self, width: int, height: int) -> None:
-        """Half as many pixels where each has 16-bit colour: twice the bytes, and both libraries decode them.
+        """Refuses a picture of 16-bit colour with more than half of ``max_pixels``: its pixels take twice the bytes.
+
+        Both Pillow and OpenCV decode such a picture.
 
         Raises:
             ImageTooLarge: more pixels than that.

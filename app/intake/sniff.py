@@ -1,4 +1,4 @@
-"""The format of an upload by its first bytes; names and declared types are not believed."""
+"""Finds the format of an upload from its first bytes. File names and declared types are ignored."""
 
 from typing import Final
 
@@ -16,11 +16,11 @@ _READ: Final[tuple[tuple[bytes, Format], ...]] = (
 )
 _FIRST_VRS: Final = frozenset({b"UL", b"UI", b"CS", b"OB", b"DA", b"TM", b"DT", b"SH", b"LO"})
 _LAST_FIRST_ELEMENT: Final = 0x60
-"""Modality; what an object's header begins with is below it."""
+"""Modality: a header begins with an element up to this one."""
 _LONGEST_FIRST_VALUE: Final = 256
 _BMP_HEADER_SIZES: Final = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 
-# Offset, bytes there, name: formats people do send, named so that the answer says what to convert.
+# Offset, bytes there, name: other formats that people send, so that the answer says what to convert.
 _NAMED: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"GIF8", "GIF"),
     (8, b"WEBP", "WebP"),
@@ -32,7 +32,7 @@ _NAMED: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"PK\x03\x04", "ZIP"),
     (0, b"\x1f\x8b", "gzip"),
 )
-# What the file type box of a still picture or a sequence says, first as its own brand, then as those it keeps to.
+# Brands in the file type box of a still picture or a sequence.
 _BRANDS: Final = (
     (frozenset({b"avif", b"avis"}), "AVIF"),
     (
@@ -46,7 +46,7 @@ _BRANDS: Final = (
     ),
 )
 _JPEG_LS_FRAME: Final = 0xF7
-# A scan, or the end.
+# Markers of a scan and of the end.
 _PAST_HEADER: Final = (0xDA, 0xD9)
 _MAX_SEGMENTS: Final = 64
 _ACCEPTED: Final = "DICOM, JPEG, PNG, TIFF and BMP are read"
@@ -56,7 +56,7 @@ def sniff(data: Upload) -> Format:
     """The format of ``data``.
 
     Raises:
-        UnsupportedFormat: anything that is not one of the formats read; the detail names it where known.
+        UnsupportedFormat: not a format that this service reads; the detail names it where known.
     """
     head = bytes(data[:132])
     if head.startswith(b"DICM", 128) or _is_bare_dicom(head):
@@ -72,14 +72,14 @@ def sniff(data: Upload) -> Format:
 
 
 def _is_bmp(head: bytes) -> bool:
-    """Two letters are a weak signature: the header's own length has to be a known one too."""
+    """Whether this is a BMP. Two letters are a weak signature, so the header's length has to be a known one too."""
     return head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES
 
 
 def _is_bare_dicom(head: bytes) -> bool:
-    """Whether a data set begins at once, without preamble: an element of group 2, or a low one of group 8.
+    """Whether a data set begins at once, without a preamble, with an element of group 2 or a low one of group 8.
 
-    Its VR has to be one that such elements have, or its length one that their values have where the VR is implicit.
+    That element has to have one of the VRs of such elements, or, with implicit VR, a plausible length.
     """
     big = head[:2] == b"\x00\x08"
     element = int.from_bytes(head[2:4], "big" if big else "little")
@@ -91,7 +91,7 @@ def _is_bare_dicom(head: bytes) -> bool:
 
 
 def _is_jpeg_ls(data: Upload) -> bool:
-    """Whether the first frame is one of JPEG-LS, which begins as a JPEG does; no more than a few segments are seen."""
+    """Whether ``data`` is JPEG-LS, which begins as JPEG does; looks at the first ``_MAX_SEGMENTS`` segments."""
     place = 2
     for _ in range(_MAX_SEGMENTS):
         segment = bytes(data[place : place + 4])
@@ -99,7 +99,7 @@ def _is_jpeg_ls(data: Upload) -> bool:
             return False
         if segment[1] == _JPEG_LS_FRAME:
             return True
-        # A marker may be filled up in front.
+        # Fill bytes of 0xFF may stand before a marker.
         place += 1 if segment[1] == 0xFF else 2 + int.from_bytes(segment[2:], "big")
     return False
 
@@ -114,7 +114,7 @@ def _brand(head: bytes) -> str | None:
 
 
 def _refusal(head: bytes) -> str:
-    """What to tell about an upload that starts with ``head``."""
+    """The problem's detail for an upload that starts with ``head``."""
     name = next((name for offset, magic, name in _NAMED if head.startswith(magic, offset)), None) or _brand(head)
     if name:
         return f"{name} is not read; {_ACCEPTED}"

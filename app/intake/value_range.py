@@ -1,4 +1,4 @@
-"""Which values of a picture span its gray range: not those of bad pixels, a burnt-in marker or a label."""
+"""Finds the range of values that becomes black to white, without bad pixels, burnt-in markers and labels."""
 
 from math import ceil, sqrt
 from typing import Any, Final, TypeAlias
@@ -12,26 +12,26 @@ Flags: TypeAlias = NDArray[np.bool_]
 Places: TypeAlias = tuple[NDArray[np.intp], ...]
 
 _GAP: Final = 0.25
-"""Of the width of the middle's values: so far from all others lies what is left out."""
+"""Distance from all other values beyond which values are left out, as a share of the middle's width."""
 _MIDDLE: Final = 0.05
-"""Of the pixels, at either end, that are not in the middle: a label and more."""
+"""Share of the pixels at either end that are not the middle: more than a label has."""
 _MOST: Final = 0.025
-"""Of the pixels, at either end, that can be left out: a label of 2 %, and what a sample of them errs."""
+"""Largest share of the pixels left out at either end: a label of 2 %, and the error of the sample."""
 _STRAY: Final = 0.0002
-"""Of the pixels: so many may lie in a gap."""
+"""Largest share of the pixels inside a gap."""
 _SAMPLE, _LARGE_SAMPLE = 1 << 14, 1 << 17
-"""Pixels. The small one, which suffices for most pictures, takes half a millisecond of a picture of any size."""
+"""Pixels. The small sample is enough for most pictures, and takes half a millisecond for a picture of any size."""
 _NEIGHBOURS: Final = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
 def value_range(samples: NDArray[Any], ends: tuple[float, float], values: Values | None = None) -> tuple[float, float]:
-    """The smallest and the largest value that count: ``ends``, unless a few pixels lie far beyond all others.
+    """The smallest and the largest value to show: ``ends``, unless a few pixels lie far beyond all others.
 
     Args:
         samples: [H, W], the picture.
         ends: its smallest and its largest value.
-        values: float64 [N], that of sample n, not a number where such pixels are no part of the picture. None:
-            samples are values themselves.
+        values: float64 [N], the value of each sample n; NaN where such pixels are no part of the picture. None: samples
+            are the values.
     """
     table = None if values is None else values.astype(np.float32)
     places = np.ix_(*(np.arange(0, side, _step(samples, _SAMPLE)) for side in samples.shape))
@@ -41,7 +41,7 @@ def value_range(samples: NDArray[Any], ends: tuple[float, float], values: Values
     gap = _GAP * (last - first)
     if not gap > 0:
         return ends
-    # Bad pixels and the edges of letters are steep. Tissue is not: a picture that is steep all over shows none.
+    # Bad pixels and the edges of letters are steep, tissue is not. A picture that is steep all over shows no tissue.
     steps = np.abs(_around(samples, table, places) - pixels)
     even = pixels[~(steps >= gap).any(axis=0)]
     if even.size < there.size / 2:
@@ -56,10 +56,10 @@ def value_range(samples: NDArray[Any], ends: tuple[float, float], values: Values
 
 
 def _end(values: Pixels, start: float, gap: float, count: int) -> float:
-    """The last value before a gap that has few of ``count`` pixels beyond it; without one, the last of all.
+    """The last value before a gap with only a few of ``count`` pixels beyond it; without such a gap, the last value.
 
     Args:
-        start: a value of the middle.
+        start: a value of the middle, from which the search begins.
     """
     ordered = np.sort(values[values >= start])
     beyond = np.searchsorted(ordered, ordered + gap)
@@ -72,7 +72,7 @@ def _end(values: Pixels, start: float, gap: float, count: int) -> float:
 
 
 def _widened(samples: NDArray[Any], table: Pixels | None, ends: tuple[float, float], gap: float) -> tuple[float, float]:
-    """``ends`` that a small sample gave, moved to the last values of a large one that are near to them."""
+    """``ends`` found in the small sample, moved outwards to the last values near them in the large sample."""
     step = _step(samples, _LARGE_SAMPLE)
     pixels = _looked_up(samples[::step, ::step], table)
     low, high = ends
@@ -81,13 +81,13 @@ def _widened(samples: NDArray[Any], table: Pixels | None, ends: tuple[float, flo
     rows, columns = np.divmod(np.flatnonzero((off > 0) & (off < gap)), pixels.shape[1])
     near = pixels[rows, columns]
     around = _around(samples, table, (rows * step, columns * step))
-    # No bad pixel by itself, and no edge of what lies farther out.
+    # Leaves out single bad pixels, and the edges of what lies farther out.
     counts = (np.abs(around - near) < gap).any(axis=0) & (np.abs(around - middle) < half + gap).all(axis=0)
     return min(low, float(near[counts].min(initial=low))), max(high, float(near[counts].max(initial=high)))
 
 
 def _around(samples: NDArray[Any], table: Pixels | None, places: Places) -> Pixels:
-    """The four neighbours [4, …] of the pixels at ``places`` […]; at the picture's edge a pixel is its own."""
+    """The four neighbours [4, …] of the pixels at ``places`` […]; beyond the picture's edge, the pixel itself."""
     (rows, columns), (height, width) = places, samples.shape
     return np.stack(
         [
@@ -102,5 +102,5 @@ def _looked_up(samples: NDArray[Any], table: Pixels | None) -> Pixels:
 
 
 def _step(samples: NDArray[Any], most: int) -> int:
-    """Of each row and column every so manieth, for ``most`` pixels at most or about."""
+    """The step between sampled rows and columns that gives about ``most`` pixels."""
     return ceil(sqrt(samples.size / most))

@@ -1,6 +1,6 @@
-"""Uploads that have a file within something else: what to send instead.
+"""Advice for uploads that wrap a file in something else: what to send instead.
 
-Nothing is unwrapped: a body is the file's own bytes, or a form that has them as a part.
+Nothing is unwrapped: a body is the file's own bytes, or a form with the file as a part.
 """
 
 import re
@@ -9,7 +9,7 @@ from typing import Final
 _INSTEAD: Final = "send the file's own bytes, as the raw body or as the part 'file' of a form (multipart/form-data)"
 _CODINGS: Final = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress")
 _MULTIPART: Final = "A multipart body is read only as multipart/form-data"
-# A number of letters that no word has.
+# More letters than any word has.
 _LEAST_BASE64: Final = 64
 
 _PATTERNS: Final = (
@@ -20,7 +20,7 @@ _BASE64: Final = re.compile(rb'"?(data:[^,"]*;base64,)?([A-Za-z0-9+/_-]*)={0,2}"
 
 
 def advice_by_content(head: bytes) -> str | None:
-    """What to tell whoever sent an unknown file that begins with ``head``; None where nothing is to be told."""
+    """Advice on a file of unknown format that begins with ``head``; None where there is none."""
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     for pattern, what in _PATTERNS:
         if pattern.match(text):
@@ -32,7 +32,7 @@ def advice_by_content(head: bytes) -> str | None:
 
 
 def advice_by_headers(encoding: str, media_type: bytes) -> str | None:
-    """The same by the request's Content-Encoding and media type, which matter only where the content is unknown."""
+    """The same from the request's Content-Encoding and media type; used only where the content is unknown."""
     names = {name.strip().lower() for name in encoding.split(",")}
     for coding in _CODINGS:
         if coding in names:

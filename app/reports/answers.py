@@ -1,4 +1,4 @@
-"""An analysed radiograph as the body of an answer; host work of one request, for the pool."""
+"""Renders an analysed radiograph as the body of an answer; runs in the host pool."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +14,12 @@ from models.anatomy.severity import MAX_SCORE
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finding:
-    """What an answer is made of.
+    """Everything that an answer is made from.
 
     Attributes:
-        models: which networks answered.
+        models: the networks that answered.
         overlay: how the overlay is encoded; None: no overlay.
-        clock: of the request; drawing and encoding are added to it.
+        clock: the request's stopwatch, to which drawing and encoding are added.
     """
 
     request_id: str
@@ -44,7 +44,7 @@ def segment_json(finding: Finding, contours: bool, radiograph: bool) -> bytes:
 
 
 def score_text(finding: Finding) -> bytes:
-    """Three lines to read and to paste into a report."""
+    """Three lines of text, to read or to paste into a report."""
     return "\n".join([*narrate(finding.analysis), ""]).encode()
 
 

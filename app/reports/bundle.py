@@ -6,19 +6,23 @@ from io import BytesIO
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from app.reports.answers import Finding, score_json
-from app.reports.dicom import DICOM, capture_dicom, report_dicom, segmentation_dicom
+from app.reports.dicom import DICOM, capture_dicom, presentation_dicom, report_dicom, segmentation_dicom
+from app.reports.fhir import FHIR, fhir_json
 from models.analysis import Polarity
 
-ResultName: TypeAlias = Literal["seg", "sr", "sc", "json"]
+ResultName: TypeAlias = Literal["seg", "sr", "sc", "pr", "fhir", "json"]
 JSON: Final = "application/json"
 _MAKERS: Final[Mapping[ResultName, Callable[[Finding, Polarity], bytes]]] = {
     "seg": segmentation_dicom,
     "sr": report_dicom,
     "sc": capture_dicom,
+    "pr": presentation_dicom,
+    "fhir": fhir_json,
     "json": lambda finding, _: score_json(finding),
 }
+_MEDIA_TYPES: Final[Mapping[ResultName, str]] = {"json": JSON, "fhir": FHIR}
 _LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a ZIP can hold: with the moment of the request the same results would give other bytes."""
+"""The earliest time that a ZIP can hold. With the current time, the same results would give different bytes."""
 
 
 class _Part(NamedTuple):
@@ -51,12 +55,12 @@ def zipped(finding: Finding, polarity: Polarity, include: Sequence[ResultName]) 
 
 
 def media_type_of(name: ResultName) -> str:
-    """Of one result by itself."""
-    return JSON if name == "json" else DICOM
+    """The media type of one result."""
+    return _MEDIA_TYPES.get(name, DICOM)
 
 
 def _parts(finding: Finding, polarity: Polarity, include: Sequence[ResultName]) -> list[_Part]:
-    endings = {JSON: "json", DICOM: "dcm"}
+    endings = {JSON: "json", FHIR: "json", DICOM: "dcm"}
     return [
         _Part(f"{name}.{endings[media_type]}", media_type, _MAKERS[name](finding, polarity))
         for name, media_type in ((name, media_type_of(name)) for name in include)

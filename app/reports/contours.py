@@ -1,4 +1,4 @@
-"""A mask as polygons."""
+"""Converts a mask to polygons."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,7 @@ import numpy as np
 from models.pixels import Mask
 
 TOLERANCE = 0.75
-"""How far a polygon may leave the staircase of pixels, in pixels: it takes points off by a factor of ten."""
+"""How far a polygon may be from the border's pixels, in pixels; this leaves a tenth of the points."""
 
 
 def contours(mask: Mask) -> list[list[list[int]]]:
@@ -28,7 +28,7 @@ def contours(mask: Mask) -> list[list[list[int]]]:
     polygons = []
     for border in found:
         simple = cv2.approxPolyDP(border, TOLERANCE, closed=True)
-        # What is small can lose all of its area to the tolerance.
+        # A small component can lose all of its area to the tolerance.
         kept = simple if len(simple) >= 3 else border
         if len(kept) >= 3:
             polygons.append([[int(x), int(y)] for x, y in kept[:, 0]])

@@ -1,4 +1,4 @@
-"""The paper's picture: lungs, zones, disease and shares drawn over the radiograph.
+"""Draws lungs, zones, disease and shares over the radiograph, as the paper's figure does.
 
 Colours are in OpenCV's order, BGR.
 """
@@ -26,10 +26,10 @@ YELLOW: Final[Colour] = (0, 230, 255)
 RED: Final[Colour] = (30, 30, 255)
 CAPTION: Final = "Research use only"
 MAX_SIDE: Final = 2048
-"""Of a picture in an answer, pixels."""
+"""Longest side of a picture in an answer, pixels."""
 
-# One filter for all rows: OpenCV's own way, trying each on each row, takes half as long again for a picture
-# and four times as long for a mask, to save 2 % and 20 % of the bytes.
+# One filter for all rows. OpenCV's default, which tries each filter on each row, takes half as long again for a picture
+# and four times as long for a mask, and saves only 2 % and 20 % of the bytes.
 _FAST_PNG: Final = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER)
 
 _FILL_OPACITY: Final = 0.4
@@ -41,7 +41,7 @@ _FILL: Final[Pixels] = np.rint(
 _FIRST_LABELS: Final = (1, 4)
 """The first zone label of each lung; two more follow it."""
 
-# Sizes as a share of the picture's longer side: all scale with it, down to what can still be read.
+# Sizes as a share of the picture's longer side; text gets no smaller than what can still be read.
 _LINE_SHARE: Final = 1 / 600
 _TEXT_SHARE: Final = 1 / 42
 _CAPTION_SHARE: Final = 1 / 64
@@ -56,16 +56,16 @@ _ENCODINGS: Final[dict[PictureFormat, tuple[str, str, list[int]]]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Zone:
-    """One zone: its mask bool [h, w], and where that lies."""
+    """One zone: its mask bool [h, w] and the box in which it lies."""
 
     member: Mask
     box: Box
 
 
 def draw_overlay(pixels: Pixels, analysis: Analysis, max_side: int = MAX_SIDE) -> Pixels:
-    """The radiograph with what was found: what was not found is not drawn.
+    """Draws what was found over the radiograph.
 
-    Without a score no disease and no share is drawn either, and a heading says why.
+    Without a score neither disease nor shares are drawn, and a heading says why.
 
     Args:
         pixels: uint8 [H, W], the radiograph.
@@ -103,17 +103,17 @@ def draw_overlay(pixels: Pixels, analysis: Analysis, max_side: int = MAX_SIDE) -
 
 
 def encode_picture(picture: Pixels, format: PictureFormat) -> tuple[str, bytes]:
-    """The media type and the file of a picture uint8 [h, w, 3] BGR (or [h, w] gray).
+    """Encodes a picture uint8 [h, w, 3] BGR (or [h, w] gray); returns the media type and the file's bytes.
 
     Raises:
-        ValueError: the format cannot hold the picture (WebP ends at 16,383 pixels a side).
+        ValueError: the format cannot hold the picture (WebP allows at most 16,383 pixels a side).
     """
     media_type, extension, options = _ENCODINGS[format]
     return media_type, _encoded(picture, extension, options)
 
 
 def encode_mask(mask: Mask) -> bytes:
-    """A mask bool [H, W] as a PNG of one channel, 0 and 255."""
+    """Encodes a mask bool [H, W] as a PNG with one channel of 0 and 255."""
     return _encoded(mask.view(np.uint8) * np.uint8(255), ".png", [*_FAST_PNG, cv2.IMWRITE_PNG_FILTER_NONE])
 
 
@@ -128,13 +128,13 @@ def _encoded(picture: Pixels, extension: str, options: Sequence[int]) -> bytes:
 
 
 def shrunk(pixels: Pixels, max_side: int) -> Pixels:
-    """A radiograph uint8 [H, W] with no side over ``max_side``, its aspect kept; a smaller one as it is."""
+    """Shrinks a radiograph uint8 [H, W] to ``max_side`` at most, keeping its aspect; a smaller one stays as it is."""
     height, width = pixels.shape
     scale = max_side / max(height, width)
     if scale >= 1:
         return pixels
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    # Down to one half, linear interpolation still uses every pixel, and takes a tenth of the time.
+    # Down to half the size, linear interpolation still uses every pixel, and it takes a tenth of the time.
     how = cv2.INTER_LINEAR if scale > 0.5 else cv2.INTER_AREA
     return np.asarray(cv2.resize(pixels, size, interpolation=how), dtype=np.uint8)
 
@@ -145,7 +145,7 @@ def _line_width(picture: Pixels) -> int:
 
 
 def _fill_disease(picture: Pixels, gray: Pixels, disease: Mask) -> None:
-    """Tints the disease red in place, a thin full red line around it."""
+    """Tints the disease red in place, and draws a thin opaque red line around it."""
     box = lungs_box(disease)
     if box is None:
         return
@@ -155,7 +155,7 @@ def _fill_disease(picture: Pixels, gray: Pixels, disease: Mask) -> None:
 
 
 def _found_zones(zones: Pixels) -> dict[int, _Zone]:
-    """The zones by label, out of uint8 [h, w] labels; one without pixels is missing."""
+    """The zones by label, from labels uint8 [h, w]; a zone without pixels is left out."""
     found = {}
     for label in range(1, 7):
         member = zones == label
@@ -166,44 +166,44 @@ def _found_zones(zones: Pixels) -> dict[int, _Zone]:
 
 
 def _draw_lungs(picture: Pixels, lungs: Mask, labels: Pixels, zones: dict[int, _Zone], box: Box) -> None:
-    """Outlines and zone borders in place.
+    """Draws the lungs' outlines and the zones' borders in place.
 
     Args:
-        lungs: bool [h, w], what lies in ``box``.
-        labels: uint8 [h, w], the zones there.
-        zones: the same, one by one.
+        lungs: bool [h, w], the part of the mask in ``box``.
+        labels: uint8 [h, w], the zones in ``box``.
+        zones: the same zones, one by one.
     """
     width = _line_width(picture)
     for first in _FIRST_LABELS:
-        # Each lung by itself: two that touch were cut apart, and the picture shows where.
-        lung = labels - np.uint8(first) < 3  # what is smaller than the first turns large
+        # Each lung by itself: two lungs that touch were cut apart, and the picture shows where.
+        lung = labels - np.uint8(first) < 3  # labels below the first wrap around to large values
         for label in (first, first + 1):
             if label in zones:
                 row = zones[label].box.y0
                 _dash(picture, box.y0 + row, box.x0 + np.flatnonzero(lung[row]), width)
         _outline(picture, lung.view(np.uint8), box, CYAN, width)
-    # Under the reference's rule a third component is lung without a zone.
+    # Under the reference's two-lung rule, a third component belongs to the lungs but to no zone.
     stray = lungs & (labels == 0)
     if stray.any():
         _outline(picture, stray.view(np.uint8), box, CYAN, width)
 
 
 def _outline(picture: Pixels, member: Pixels, box: Box, colour: Colour, width: int) -> None:
-    """Lines in place around the components of ``member``, uint8 [h, w], which lies in ``box``."""
+    """Outlines in place the components of ``member``, uint8 [h, w], which lies in ``box``."""
     borders, _ = cv2.findContours(member, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(box.x0, box.y0))
-    # Within the line's own width: the staircase of pixels costs several times as much and looks no better.
+    # Smoothed within the line's own width: following every pixel takes several times as long and looks no better.
     smooth = [cv2.approxPolyDP(border, width / 2, True) for border in borders]
     cv2.drawContours(picture, smooth, -1, colour, width, cv2.LINE_AA)
 
 
 def _dash(picture: Pixels, row: int, columns: NDArray[np.int64], width: int) -> None:
-    """A dashed line in place, centred on the upper edge of ``row``, where ``columns`` allow it."""
+    """Draws a dashed line in place, centred on the upper edge of ``row``, within ``columns``."""
     dashed = columns[(columns - columns[0]) // (3 * width) % 3 < 2]
     picture[max(row - width // 2, 0) : row + (width + 1) // 2, dashed] = CYAN
 
 
 def _write_shares(picture: Pixels, origin: Box, zones: dict[int, _Zone], analysis: Analysis) -> None:
-    """The known shares in place, each in its zone; bold and yellow over the threshold.
+    """Writes the known shares in place, each into its zone; bold and yellow over the threshold.
 
     Args:
         origin: the box in which ``zones`` lie.
@@ -226,9 +226,9 @@ def _write_shares(picture: Pixels, origin: Box, zones: dict[int, _Zone], analysi
 
 
 def _roomiest(member: Mask) -> tuple[int, int]:
-    """Column and row of the place in a mask bool [h, w] that is furthest from its border, for a wide text."""
+    """Column and row of the point in a mask bool [h, w] that leaves most room around it for text."""
     step = max(max(member.shape) // 64, 1)
-    # Twice as coarse across: a share is written about twice as wide as it is tall.
+    # Twice as coarse across, as the text of a share is about twice as wide as it is tall.
     coarse = member[step // 2 :: step, step // 2 :: 2 * step].view(np.uint8)
     coarse = np.asarray(cv2.copyMakeBorder(coarse, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0))
     depth = cv2.distanceTransform(coarse, cv2.DIST_L2, cv2.DIST_MASK_3)
@@ -242,17 +242,17 @@ def _write_caption(picture: Pixels) -> None:
 
 
 def write_heading(picture: Pixels, text: str) -> None:
-    """Writes a line at the top of a picture uint8 [h, w, 3], in place; one that is too narrow for it stays without."""
+    """Writes a line at the top of a picture uint8 [h, w, 3], in place, unless the picture is too narrow for it."""
     height = round(max(picture.shape) * _CAPTION_SHARE)
     _write(picture, text, (picture.shape[1] // 2, 0), height, WHITE, bold=True)
 
 
 def _write(picture: Pixels, text: str, centre: tuple[int, int], height: int, colour: Colour, bold: bool) -> None:
-    """Writes in place, moved inwards at the picture's edge; a picture too small for the text stays without.
+    """Writes text in place, moved inwards at the picture's edge, unless the picture is too small for it.
 
     Args:
         centre: x and y of the text's middle.
-        height: of a capital letter, pixels; raised to what can be read.
+        height: of a capital letter, pixels; raised to a readable minimum.
         bold: heavier strokes.
     """
     drawn = _drawn_text(text, max(height, _MIN_TEXT), bold)
@@ -261,8 +261,8 @@ def _write(picture: Pixels, text: str, centre: tuple[int, int], height: int, col
     top = min(max(centre[1] - drawn.shape[0] // 2, 0), picture.shape[0] - drawn.shape[0])
     left = min(max(centre[0] - drawn.shape[1] // 2, 0), picture.shape[1] - drawn.shape[1])
     region = picture[top : top + drawn.shape[0], left : left + drawn.shape[1]]
-    # A black rim keeps the text apart from bright ground. It is grown from the letters: how thick
-    # strokes come out of putText differs between OpenCV's fonts.
+    # A black rim sets the text off from a bright background. It is grown from the letters, as putText draws strokes of
+    # different widths in different fonts.
     reach = 2 * max(height // 10, 1) + 1
     rim = cv2.dilate(drawn, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
     cv2.subtract(region, cv2.cvtColor(rim, cv2.COLOR_GRAY2BGR), dst=region)
@@ -271,7 +271,7 @@ def _write(picture: Pixels, text: str, centre: tuple[int, int], height: int, col
 
 
 def _drawn_text(text: str, height: int, bold: bool) -> Pixels:
-    """uint8 [h, w]: the text 255 on 0, with room around it for a rim."""
+    """uint8 [h, w]: the text as 255 on 0, with room around it for a rim."""
     font = cv2.FONT_HERSHEY_DUPLEX if bold else cv2.FONT_HERSHEY_SIMPLEX
     strokes = max(height // 10, 1) + bold
     scale = height / cv2.getTextSize("0", font, 1, 1)[0][1]

@@ -1,4 +1,4 @@
-"""An ``Analysis`` as the JSON answer."""
+"""Converts an ``Analysis`` to the parts of the JSON answer."""
 
 from base64 import b64encode
 from dataclasses import asdict
@@ -30,25 +30,25 @@ _PLACES = 4
 
 
 def report_zones(analysis: Analysis) -> list[schema.Zone]:
-    """The six zones by the patient's side, upper first."""
+    """The six zones by the patient's side, from top to bottom."""
     shares = analysis.by_zone
     return [_report_zone(analysis, zone, shares[zone]) for zone in _ZONES]
 
 
 def report_uncertainty(analysis: Analysis) -> schema.Uncertainty | None:
-    """The range of the score, where it was asked for."""
+    """The range of the score, if it was asked for."""
     found = analysis.spread
     return None if found is None else schema.Uncertainty(score_range=found.scores, coverage=found.coverage)
 
 
 def report_models(workflow: Workflow) -> schema.Models:
-    """Which weights answered."""
+    """The weights that answered."""
     lungs, disease = _report_model(workflow.lungs), _report_model(workflow.disease)
     return schema.Models(lungs=lungs, disease=disease, service=VERSION, build=BUILD)
 
 
 def report_image(radiograph: Radiograph) -> schema.Image:
-    """The radiograph as it came."""
+    """The radiograph as it was received."""
     header = None if radiograph.source is None else read_header(radiograph.source)
     return schema.Image(
         format=radiograph.format,
@@ -60,7 +60,7 @@ def report_image(radiograph: Radiograph) -> schema.Image:
 
 
 def report_quality(analysis: Analysis) -> schema.Quality:
-    """Whether it could be scored, and its flags."""
+    """Whether the radiograph could be scored, and its flags."""
     return schema.Quality(scorable=analysis.score is not None, flags=list(analysis.flags))
 
 
@@ -75,7 +75,7 @@ def report_radiograph(pixels: NDArray[np.uint8]) -> schema.Picture:
 
 
 def report_masks(analysis: Analysis, with_contours: bool) -> schema.Masks:
-    """Both masks as PNG, with polygons, those of the zones too, where asked for."""
+    """Both masks as PNG, with polygons of the masks and of the zones if asked for."""
     return schema.Masks(
         lungs=_report_mask(analysis.lungs, with_contours),
         disease=_report_mask(analysis.disease, with_contours),
@@ -84,7 +84,7 @@ def report_masks(analysis: Analysis, with_contours: bool) -> schema.Masks:
 
 
 def rounded(value: float | None) -> float | None:
-    """To the places that mean something."""
+    """``value`` rounded to its meaningful decimals."""
     return None if value is None else round(value, _PLACES)
 
 
@@ -99,7 +99,7 @@ def _report_zone(analysis: Analysis, zone: schema.ZoneName, share: float) -> sch
 
 
 def _report_picture(picture: NDArray[np.uint8], format: PictureFormat) -> schema.Picture:
-    """A picture uint8 [h, w, 3] BGR, or [h, w] gray."""
+    """Encodes a picture uint8 [h, w, 3] BGR, or [h, w] gray."""
     media_type, data = encode_picture(picture, format)
     height, width = picture.shape[:2]
     return schema.Picture(media_type=media_type, width=width, height=height, data=b64encode(data).decode())

@@ -1,4 +1,4 @@
-"""The JSON of ``/score`` and ``/segment``: one class, one place, for the answers and for OpenAPI."""
+"""The JSON of ``/score`` and ``/segment``, defined once for both the answers and OpenAPI."""
 
 from typing import Annotated, Final, Literal
 
@@ -24,7 +24,7 @@ class Zone(_Frozen):
     share: Share | None = Field(description="diseased share of the zone; null where its lung was not found")
     affected: bool | None = Field(description="share strictly over the threshold; null without a score")
     interval: tuple[Share, Share] | None = Field(
-        None, description="least and most that the share could be; only with uncertainty=true, as `uncertainty`"
+        None, description="least and greatest that the share could be; only with uncertainty=true, as `uncertainty`"
     )
 
 
@@ -36,7 +36,7 @@ class Quality(_Frozen):
 
 
 class Dicom(_Frozen):
-    """What a DICOM object's header says of the picture; null where it says nothing. No identifiers."""
+    """What a DICOM object's header says about the picture; null where it says nothing. No identifiers."""
 
     view_position: str | None
     laterality: str | None
@@ -52,14 +52,14 @@ class Dicom(_Frozen):
 class Uncertainty(_Frozen):
     """How far the score could be off."""
 
-    score_range: tuple[Score, Score] | None = Field(description="least and most; null without a score")
+    score_range: tuple[Score, Score] | None = Field(description="least and greatest; null without a score")
     coverage: float = Field(
-        gt=0, le=1, description="how often the range held the readers' consensus where this was measured"
+        gt=0, le=1, description="how often the range contained the readers' consensus when this was measured"
     )
 
 
 class Image(_Frozen):
-    """The radiograph as it came."""
+    """The radiograph as it was received."""
 
     format: str
     width: int
@@ -79,7 +79,7 @@ class Model(_Frozen):
 
 
 class Models(_Frozen):
-    """What answered."""
+    """The networks and the service that answered."""
 
     lungs: Model
     disease: Model
@@ -93,7 +93,7 @@ class Models(_Frozen):
 
 
 class Timings(_Frozen):
-    """Milliseconds of this request: waiting for the device, each step, and all together."""
+    """Milliseconds of this request: the wait for the device, each step, and the total."""
 
     queue: float
     receive: float
@@ -108,7 +108,7 @@ class Timings(_Frozen):
 
 
 class Picture(_Frozen):
-    """A picture, base64."""
+    """A picture; ``data`` is base64."""
 
     media_type: str
     width: int
@@ -117,7 +117,7 @@ class Picture(_Frozen):
 
 
 class MaskPicture(_Frozen):
-    """A one-channel 0/255 PNG in the radiograph's own pixels, base64, and its outline where asked for."""
+    """A one-channel 0/255 PNG of the radiograph's size, base64, and its outline if asked for."""
 
     media_type: Literal["image/png"] = "image/png"
     data: str
@@ -127,7 +127,7 @@ class MaskPicture(_Frozen):
 
 
 class Masks(_Frozen):
-    """Both masks, and the zones' outlines where asked for."""
+    """Both masks, and the zones' outlines if asked for."""
 
     lungs: MaskPicture
     disease: MaskPicture
@@ -163,7 +163,7 @@ class SegmentReport(ScoreReport):
 
     masks: Masks
     radiograph: Picture | None = Field(
-        None, description="the radiograph itself, gray, 2,048 pixels at most; only with radiograph=true"
+        None, description="the radiograph itself, gray, at most 2,048 pixels a side; only with radiograph=true"
     )
 
 

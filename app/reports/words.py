@@ -1,4 +1,4 @@
-"""What is found, in words that a radiologist can read and paste into a report."""
+"""The finding in words that a radiologist can read and paste into a report."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -29,12 +29,12 @@ def readable(code: str) -> str:
 
 
 def refusals(analysis: Analysis) -> tuple[str, ...]:
-    """The flags for which there is no score; none where there is one."""
+    """The flags because of which there is no score; empty where there is one."""
     return refusal_reasons(analysis.flags) if analysis.score is None else ()
 
 
 def summarise(analysis: Analysis) -> str:
-    """The score, or that there is none, and why."""
+    """The score, or why there is none."""
     if analysis.score is None:
         return ENGLISH["no score"].format(reasons=", ".join(map(readable, refusals(analysis)))).rstrip()
     text = ENGLISH["score"].format(score=analysis.score, most=MAX_SCORE)
@@ -42,7 +42,7 @@ def summarise(analysis: Analysis) -> str:
 
 
 def narrate(analysis: Analysis) -> tuple[str, str, str]:
-    """Three lines: the score, the affected zones, the doubts with the notice."""
+    """Three lines: the score, the affected zones, and the doubts with the notice."""
     return f"{_ranged(analysis)}.", f"{describe_zones(analysis)}.", _doubts(analysis)
 
 

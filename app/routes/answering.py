@@ -1,4 +1,4 @@
-"""From a request with a radiograph to its answer: admission, deadline, the client's presence, log and metrics."""
+"""Answers a request with a radiograph: admission, deadline, clients that leave, log and metrics."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from app.timing import Stopwatch
 from models.analysis import Analysis
 
 Render: TypeAlias = Callable[[Finding], bytes]
-"""An analysed radiograph to the answer's body; runs in the host pool."""
+"""Turns an analysed radiograph into the answer's body; runs in the host pool."""
 
 
 def accept_any(radiograph: Radiograph) -> None:
@@ -42,9 +42,9 @@ async def answer(
     overlay: PictureFormat | None = None,
     check: Check = accept_any,
 ) -> Response:
-    """Admits, receives, analyses and renders, all within the deadline and while the client stays.
+    """Admits a request, receives and analyses its radiograph and renders the answer.
 
-    The answer keeps the permit until it is sent.
+    The work stops at the deadline or when the client leaves. The answer keeps the permit until it is sent.
     """
     service: Service = request.app.state.service
     clock = Stopwatch()
@@ -94,14 +94,14 @@ def _finished(
     radiograph: Radiograph,
     analysis: Analysis,
 ) -> tuple[Finding, bytes]:
-    """What was found, for the log and the metrics, and the answer's body."""
+    """The finding, for the log and the metrics, and the answer's body."""
     models = report_models(request.app.state.service.workflow)
     finding = Finding(request_id(request.scope), radiograph, analysis, models, overlay, clock)
     return finding, render(finding)
 
 
 def _record(service: Service, request: Request, finding: Finding) -> None:
-    """What the log and the metrics keep of an answered request."""
+    """Adds an answered request to the log and the metrics."""
     analysis, metrics = finding.analysis, service.metrics
     request.state.log |= {
         "score": analysis.score,

@@ -1,4 +1,4 @@
-"""Who may ask: any key whose hash is in the settings, as ``Authorization: Bearer`` or ``X-API-Key``."""
+"""Checks API keys, sent as ``Authorization: Bearer`` or ``X-API-Key``, against the hashes in the settings."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from app.keys import is_among
 from app.service import Service
 
 _bearer = HTTPBearer(auto_error=False, description="An API key, where the operator has set any")
-_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same, as a header of its own")
+_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same key, in a header of its own")
 
 
 async def _offered(
@@ -22,13 +22,13 @@ async def _offered(
 
 
 async def require_key(request: Request, offered: Annotated[str, Depends(_offered)]) -> None:
-    """Lets an analysis pass that carries a key, or any where no keys are set; raises Unauthorised."""
+    """Requires a valid API key for an analysis, unless no keys are set; raises Unauthorised."""
     service: Service = request.app.state.service
     _check(offered, service.settings.api_keys)
 
 
 async def require_operations_key(request: Request, offered: Annotated[str, Depends(_offered)]) -> None:
-    """The same for what operators read, which has keys of its own."""
+    """Requires a valid operations key, unless none are set; raises Unauthorised."""
     service: Service = request.app.state.service
     _check(offered, service.settings.operations_keys)
 

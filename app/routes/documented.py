@@ -1,4 +1,4 @@
-"""What the API's document says of every route that analyses a radiograph: its body, and its problems."""
+"""What the OpenAPI document says about each route that analyses a radiograph: its body and its problems."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""For operators and orchestrators: health, metrics, what is loaded."""
+"""Routes for operators and orchestrators: health, metrics and the loaded networks."""
 
 from typing import Any
 
@@ -15,18 +15,18 @@ from app.version import BUILD, VERSION
 from models.runtime.stage import Stage
 
 health = APIRouter(tags=["operations"])
-"""Always open: who asks is an orchestrator's probe, and one word tells nothing."""
+"""Needs no key: orchestrators' probes have none, and a one-word answer reveals nothing."""
 router = APIRouter(tags=["operations"], dependencies=[Depends(require_operations_key)])
 
 
 class Health(BaseModel):
-    """One word."""
+    """The state of the service, in one word."""
 
     status: str
 
 
 class StageReport(BaseModel):
-    """One loaded network; ``card`` is all that is known of its weights."""
+    """One loaded network; ``card`` is all that is known about its weights."""
 
     device: str
     precision: str
@@ -35,7 +35,7 @@ class StageReport(BaseModel):
 
 
 class ModelsReport(BaseModel):
-    """The pair of networks that answers."""
+    """The pair of networks in use, and how they are used."""
 
     service: str
     build: str | None
@@ -54,7 +54,7 @@ def _may_answer(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
 @health.head("/health/live", include_in_schema=False)
 @health.get("/health/live", responses=_may_answer(Internal))
 async def live(request: Request) -> Health:
-    """Whether the process works at all; answers while the networks load."""
+    """Whether the process works at all; it also answers while the networks load."""
     service: Service = request.app.state.service
     if service.failure is not None:
         raise Internal("The service cannot go on; the log has the reason")
@@ -64,7 +64,7 @@ async def live(request: Request) -> Health:
 @health.head("/health/ready", include_in_schema=False)
 @health.get("/health/ready", responses=_may_answer(NotReady))
 async def ready(request: Request) -> Health:
-    """Whether radiographs are taken: both stages loaded, run once and self-tested, and not draining."""
+    """Whether radiographs are accepted: both stages are loaded, warmed up and self-tested, and it is not draining."""
     service: Service = request.app.state.service
     service.check_ready()
     return Health(status="ready")

@@ -1,4 +1,4 @@
-"""Pages for people, which load nothing from elsewhere: ``GET /``, the viewer, and ``GET /docs``, the API."""
+"""Pages for people, which load nothing from other hosts: ``GET /``, the viewer, and ``GET /docs``, the API."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ VIEWER_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
-"""The viewer has no script or style of its own in its HTML, makes no HTML from text, and asks nobody but its origin."""
+"""The viewer has no inline script or style, makes no HTML from text, and sends requests only to its own origin."""
 _INLINE_SCRIPT: Final = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 _MEDIA_TYPES: Final = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
@@ -30,7 +30,7 @@ class _Asset(NamedTuple):
 
 
 def _read_assets() -> dict[str, _Asset]:
-    """By name; they are few and small, and read before the first request."""
+    """All assets by name. They are few and small, so they are read before the first request."""
     files = (path for path in FOLDER.iterdir() if path.suffix in _MEDIA_TYPES)
     return {path.name: _Asset(_MEDIA_TYPES[path.suffix], path.read_bytes()) for path in files}
 
@@ -48,7 +48,7 @@ async def viewer() -> Response:
 
 @router.get("/viewer/{name}")
 async def viewer_part(name: str) -> Response:
-    """A part of the viewer; raises NotFound."""
+    """One file of the viewer; raises NotFound."""
     if name not in _ASSETS:
         raise NotFound("The viewer has no such part")
     return _response(_ASSETS[name])
@@ -74,7 +74,7 @@ def _response(asset: _Asset) -> Response:
 
 
 def _documentation_policy(page: bytes) -> str:
-    """Allows the page's own scripts, by their hashes, and nothing from elsewhere."""
+    """A policy that allows the page's own scripts, by their hashes, and nothing from elsewhere."""
     hashes = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in _INLINE_SCRIPT.findall(page)]
     scripts = " ".join(["'self'", *(f"'sha256-{digest}'" for digest in hashes)])
     return (

@@ -5,12 +5,13 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from app.reports.bundle import ResultName
+from app.reports.fhir import Release
 from app.reports.overlay import PictureFormat
 from models.analysis import Polarity, Question
 
 
 def _split(values: object) -> object:
-    """The words of a list whose items may hold several, separated by commas."""
+    """Splits the items of a list at their commas."""
     if isinstance(values, list):
         return [word.strip() for value in values for word in str(value).split(",")]
     return values
@@ -26,24 +27,41 @@ class AnalysisQuery(BaseModel):
         ge=0,
         le=1,
         allow_inf_nan=False,
-        description="a zone counts when its diseased share is over it; empty: the card's",
+        description="a zone counts when its diseased share is over this; empty: the model card's threshold",
     )
     polarity: Polarity = Field("as_is", description="auto: a radiograph that is found inverted is inverted back")
 
     @property
     def question(self) -> Question:
-        """What the workflow is asked."""
+        """These parameters as the workflow takes them."""
         return Question(self.threshold, self.polarity)
 
 
-class ReportsQuery(AnalysisQuery):
-    """Those of ``/reports``."""
+class UncertaintyQuery(AnalysisQuery):
+    """The query parameters of routes whose answer has a place for intervals."""
+
+    uncertainty: bool = Field(False, description="add an interval to each share and a range to the score")
+
+    @property
+    def question(self) -> Question:
+        """These parameters as the workflow takes them."""
+        return Question(self.threshold, self.polarity, self.uncertainty)
+
+
+class FhirQuery(UncertaintyQuery):
+    """The query parameters of ``/reports/fhir``."""
+
+    release: Release = Field("R4", description="of FHIR")
+
+
+class ReportsQuery(UncertaintyQuery):
+    """The query parameters of ``/reports``."""
 
     include: Annotated[list[ResultName], BeforeValidator(_split)] = Field(
         ["seg", "sr", "sc"],
         min_length=1,
         description="which results, repeated or separated by commas: Segmentation, Structured Report, Secondary "
-        "Capture, the JSON of /score without its overlay",
+        "Capture, Presentation State, FHIR Bundle, the JSON of /score without its overlay",
     )
 
     @field_validator("include")
@@ -52,17 +70,11 @@ class ReportsQuery(AnalysisQuery):
         return list(dict.fromkeys(names))
 
 
-class ScoreQuery(AnalysisQuery):
-    """Those of ``/score`` and ``/segment``."""
+class ScoreQuery(UncertaintyQuery):
+    """The query parameters of ``/score``, which ``/segment`` has too."""
 
     overlay: bool = Field(True, description="draw the overlay")
-    overlay_format: PictureFormat = Field("jpeg", description="how it is encoded")
-    uncertainty: bool = Field(False, description="add an interval to each share and a range to the score")
-
-    @property
-    def question(self) -> Question:
-        """What the workflow is asked."""
-        return Question(self.threshold, self.polarity, self.uncertainty)
+    overlay_format: PictureFormat = Field("jpeg", description="how the overlay is encoded")
 
     @property
     def drawn(self) -> PictureFormat | None:
@@ -71,7 +83,7 @@ class ScoreQuery(AnalysisQuery):
 
 
 class SegmentQuery(ScoreQuery):
-    """Those of ``/segment``."""
+    """The query parameters of ``/segment``."""
 
     contours: bool = Field(False, description="add each mask's polygons")
     radiograph: bool = Field(False, description="add the radiograph itself, gray, for a viewer to draw on")

@@ -1,6 +1,6 @@
-/** The request of the page as a curl command. */
+/** Shows the page's request as a curl command. */
 
-/** For a POSIX shell; the key itself is never in it. */
+/** The command for a POSIX shell; it never contains the key itself. */
 export function curlCommand(url, name, needsKey) {
   const lines = [`curl --data-binary @${quoted(name.startsWith("-") ? `./${name}` : name)}`];
   if (needsKey) lines.push(`-H "X-API-Key: $CXR_API_KEY"`);
@@ -12,7 +12,7 @@ function quoted(text) {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** Copies an element's text; returns whether the browser did. */
+/** Copies an element's text to the clipboard; returns whether that worked. */
 export async function copyText(element) {
   if (navigator.clipboard) {
     try {
@@ -22,7 +22,7 @@ export async function copyText(element) {
       if (!(error instanceof DOMException)) throw error;
     }
   }
-  // Pages that came without TLS have no clipboard; the selection stays for the reader to copy.
+  // Pages loaded without TLS have no clipboard; the text stays selected for the reader to copy.
   getSelection().selectAllChildren(element);
   return document.execCommand("copy");
 }

@@ -1,9 +1,9 @@
-/** A report's pictures and polygons, decoded once, so that they can be drawn often. */
+/** Decodes a report's pictures and polygons once, so that they can be drawn often. */
 
 const RED = [255, 30, 30];
 
 /**
- * What the service found, ready to draw. Paths are in the radiograph's own pixels, through their centres.
+ * What the service found, ready to draw. Paths are in the radiograph's own pixels and go through pixel centres.
  *
  * Throws a DOMException where a picture cannot be decoded.
  */
@@ -16,7 +16,7 @@ export async function decodeLayers(report) {
     width: image.width,
     height: image.height,
     gray,
-    // What makes no score is not shown as a finding.
+    // Disease that was not scored is not shown as a finding.
     disease: scored ? tinted(mask, RED) : null,
     diseaseOutline: path(scored ? masks.disease.contours : []),
     lungs: path(masks.lungs.contours),
@@ -30,7 +30,7 @@ export async function decodeLayers(report) {
         path: path(masks.zones[zone]),
         place: roomiest(masks.zones[zone]),
       })),
-    // Sides are only known where the picture is taken for a frontal chest radiograph.
+    // Sides are known only if the picture is considered a frontal chest radiograph.
     sided: scored,
   };
 }
@@ -40,7 +40,7 @@ async function bitmap({ media_type, data }, options = {}) {
   return createImageBitmap(new Blob([bytes], { type: media_type }), options);
 }
 
-/** A canvas with the colour where the mask is white, and nothing elsewhere. */
+/** A canvas with the colour where the mask is white, transparent elsewhere. */
 function tinted(mask, [red, green, blue]) {
   const canvas = document.createElement("canvas");
   canvas.width = mask.width;
@@ -66,7 +66,7 @@ function path(lines, closed = true) {
   return drawn;
 }
 
-/** Lines between the zones of a lung: they are cut apart by rows. */
+/** Lines between the zones of a lung, which are cut along rows. */
 function borders(zones) {
   const lines = [];
   for (const side of ["right", "left"]) {
@@ -84,7 +84,7 @@ function border(above, below) {
   return [[Math.min(...across), y], [Math.max(...across), y]];
 }
 
-/** Where in a zone there is most room across for a word: its x and y. */
+/** The point in a zone with the most horizontal room for a word. */
 function roomiest(polygons) {
   const context = document.createElement("canvas").getContext("2d");
   const outline = path(polygons);
@@ -93,7 +93,7 @@ function roomiest(polygons) {
   const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
   const steps = 64;
   let best = { room: 0, x: (left + right) / 2, y: (top + bottom) / 2 };
-  // Near the middle first: a place further off has to have more room.
+  // Near the middle first: a point further away is chosen only if it has more room.
   for (const share of [0.45, 0.35, 0.55, 0.25]) {
     const y = top + (bottom - top) * share;
     let begun = null;

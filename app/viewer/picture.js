@@ -1,4 +1,4 @@
-/** The radiograph on its canvas, with what was found drawn over it, sharp at any size. */
+/** Draws the radiograph on its canvas, with what was found over it, sharp at any size. */
 
 import { percent } from "./words.js";
 
@@ -13,7 +13,7 @@ export class Picture {
   #layers = null;
   #shown = { lungs: true, zones: true, disease: true, opacity: 0.4, marked: null };
 
-  /** ``stage`` is the box that the canvas fills as far as the radiograph's aspect allows. */
+  /** ``stage`` is the box that the canvas fills as far as the radiograph's aspect ratio allows. */
   constructor(canvas, stage) {
     this.#canvas = canvas;
     this.#stage = stage;
@@ -49,7 +49,7 @@ export class Picture {
     context.imageSmoothingQuality = "high";
     context.drawImage(this.#layers.gray, 0, 0, canvas.width, canvas.height);
     this.#drawDisease(context, canvas);
-    // Polygons go through pixel centres, which lie half a pixel from the pixel's corner.
+    // Polygons go through pixel centres, which are half a pixel away from the pixels' corners.
     context.setTransform(dense, 0, 0, dense, dense / 2, dense / 2);
     this.#drawOutlines(context, dense);
     this.#write(context, dense);
@@ -111,7 +111,7 @@ function stroke(context, path, colour, width) {
   context.stroke(path);
 }
 
-/** A word around its middle, with a dark rim that keeps it apart from bright ground. */
+/** Writes a word centred on a point, with a dark rim that sets it off from a bright background. */
 function write(context, text, x, y, font, colour) {
   context.font = font;
   context.textAlign = "center";

@@ -1,4 +1,4 @@
-/** A report, or a problem, as words and tables. */
+/** Shows a report or a problem as text and tables. */
 
 import { ADVICE, FLAGS, STEPS, percent } from "./words.js";
 
@@ -34,7 +34,7 @@ export function showProblem({ title, message, detail, code, requestId }) {
   );
 }
 
-/** One sentence of the result, for the status line and the picture's description. */
+/** The result in one sentence, for the status line and the picture's description. */
 export function sentence({ score, max_score }) {
   return score === null ? "No score: this radiograph cannot be scored." : `${score} of ${max_score} lung zones affected`;
 }
@@ -65,7 +65,7 @@ function showFlags(codes) {
   $("flags").hidden = codes.length === 0;
   $("flag-list").replaceChildren(
     ...codes.map((code) => {
-      const [name, meaning] = FLAGS[code] ?? [code, "This page knows no more of it."];
+      const [name, meaning] = FLAGS[code] ?? [code, "This page has no description of it."];
       return element(
         "li",
         {},
@@ -105,12 +105,12 @@ function facts({ diseased_share, threshold, margin, disease_probability, uncerta
   ];
 }
 
-/** Least and most that the score could be; null where that is not known. */
+/** The least and the greatest that the score could be, in words; null where not known. */
 function range(uncertainty) {
   if (!uncertainty?.score_range) return null;
   const [least, most] = uncertainty.score_range;
   const scores = least === most ? `${least}` : `${least} to ${most}`;
-  return `${scores}; where measured, such a range held the readers’ score in ${percent(uncertainty.coverage)}`;
+  return `${scores}; when measured, such ranges contained the readers’ score in ${percent(uncertainty.coverage)} of cases`;
 }
 
 function models({ lungs, disease, service }) {

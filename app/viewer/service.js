@@ -1,4 +1,4 @@
-/** Asking the service that this page came from, and nobody else. */
+/** Sends requests to the service that this page came from, and to no one else. */
 
 /** Why there is no answer; ``code`` is the service's own, or “unreachable”. */
 export class Problem extends Error {
@@ -8,7 +8,7 @@ export class Problem extends Error {
   }
 }
 
-/** Where a radiograph is sent; an empty threshold means the model's. */
+/** The address to which a radiograph is sent; an empty threshold means the model's. */
 export function address({ threshold, polarity }) {
   const url = new URL("segment", document.baseURI);
   url.searchParams.set("radiograph", "true");
@@ -21,10 +21,10 @@ export function address({ threshold, polarity }) {
 }
 
 /**
- * The report of one radiograph.
+ * Sends one radiograph and returns its report.
  *
- * The bytes go as the raw body: a form would carry the file's name along.
- * Throws a Problem, or an AbortError once ``signal`` says so.
+ * The bytes are sent as the raw body, as a form would also send the file's name.
+ * Throws a Problem, or an AbortError once ``signal`` is aborted.
  */
 export async function segment(url, file, key, signal) {
   const headers = { Accept: "application/json", "Content-Type": "application/octet-stream" };
@@ -50,7 +50,7 @@ async function reach(url, request) {
   }
 }
 
-/** What a proxy in between said. */
+/** The problem for an answer that is not the service's own, such as a proxy's. */
 function foreign(response) {
   return {
     title: "The service gave no answer that this page can read",

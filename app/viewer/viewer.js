@@ -1,4 +1,4 @@
-/** The page: a radiograph comes in, its report is shown. Nothing is kept beyond the page's own memory. */
+/** The page: takes a radiograph and shows its report. Nothing is kept outside the page's own memory. */
 
 import { copyText, curlCommand } from "./command.js";
 import { decodeLayers } from "./layers.js";
@@ -91,7 +91,7 @@ function clearPicture(words) {
 
 $("file").addEventListener("change", () => {
   choose([...$("file").files]);
-  // The same file may be chosen again, after it was changed for instance.
+  // Without this, choosing the same file again, for instance after a change, would fire no event.
   $("file").value = "";
 });
 $("invitation").addEventListener("click", () => $("file").click());
@@ -112,7 +112,7 @@ $("key-form").addEventListener("submit", (event) => {
   analyse();
 });
 
-// The whole page takes a drop: one that misses the stage would make the browser leave the page.
+// The whole page accepts a drop, as one that misses the stage would make the browser leave the page.
 for (const kind of ["dragover", "drop"]) {
   document.addEventListener(kind, (event) => {
     event.preventDefault();

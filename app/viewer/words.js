@@ -1,6 +1,6 @@
-/** What the page says: codes of the service in plain words. */
+/** What the page says: the service's codes in plain words. */
 
-/** By code of a quality flag: a name, and what it means for the result. */
+/** A name for each quality flag, by code, and what the flag means for the result. */
 export const FLAGS = {
   not_chest: [
     "Not a chest radiograph",
@@ -12,28 +12,28 @@ export const FLAGS = {
   ],
   view_unknown: [
     "View not stated",
-    "The file does not say from where it was taken. A frontal view is taken for granted.",
+    "The file does not say from which direction it was taken. A frontal view is assumed.",
   ],
   burned_in_annotation: [
     "Writing in the pixels",
-    "The file says that its pixels hold writing, perhaps a name. Every picture made from it shows that too.",
+    "The file says that its pixels contain writing, perhaps a name. Every picture made from it shows that too.",
   ],
   for_processing: [
-    "Not made to be read",
-    "The file holds the detector’s own values, before the maker’s processing. The networks know radiographs as readers see them: send that one.",
+    "Not processed for reading",
+    "The file holds the detector’s raw values, before the maker’s processing. The networks were fitted on processed radiographs, as readers see them: send that version.",
   ],
   damaged_header: [
     "Header and pixels disagree",
-    "Pixels have more bits than the header says: their values may be wrong, or something else is stored with them. Look at the picture before you trust the result.",
+    "Pixels have more bits than the header says: their values may be wrong, or other data are stored with them. Look at the picture before you trust the result.",
   ],
   inverted_polarity: [
     "Negative",
-    "Air looks bright and bones dark. It is scored only with the polarity “Correct if inverted”, which turns it round.",
+    "Air looks bright and bones dark. It is scored only with the polarity “Correct if inverted”, which inverts it back.",
   ],
   rotated: ["Turned", "The chest lies on its side or upside down, so there is no score. Send it upright."],
   mirrored: [
     "Perhaps mirrored",
-    "The heart seems to lie on the wrong side: the picture may be the wrong way round. If so, right and left are exchanged in all that is said here; the score stands.",
+    "The heart seems to be on the wrong side, so the picture may be mirrored. If it is, right and left are exchanged in everything shown here; the score is still valid.",
   ],
   lungs_cut_off: [
     "Lungs cut off",
@@ -48,26 +48,26 @@ export const FLAGS = {
   lungs_merged: ["Lungs touch", "They were found as one area and cut apart near the middle."],
   borderline: [
     "Near the threshold",
-    "A zone’s share is so near to the threshold that a small change would change the score.",
+    "A zone’s share is so close to the threshold that a small change would change the score.",
   ],
 };
 
-/** By code of a problem: what one can do about it. */
+/** What to do about each problem, by code. */
 export const ADVICE = {
-  empty_file: "Choose another file: this one holds nothing.",
+  empty_file: "Choose another file: this one is empty.",
   invalid_parameter: "Correct the threshold or the polarity, then analyse again.",
   unauthorised: "Enter an API key below. The operator of the service gives them out.",
   upload_too_large: "Store it with lossless compression, or ask the operator for a higher limit.",
   unsupported_format: "Choose a DICOM, PNG, JPEG, TIFF or BMP file.",
-  unreadable_image: "The file may be damaged or cut off. Export it anew.",
+  unreadable_image: "The file may be damaged or cut off. Export it again.",
   image_too_large: "Export it with fewer pixels.",
   image_too_small: "Choose the radiograph itself, not its thumbnail.",
   unsupported_dicom: "Choose a DICOM object with one gray frame: computed or digital radiography, or secondary capture.",
-  internal: "Report it to the operator with the request id.",
+  internal: "Report this to the operator with the request id.",
   overloaded: "Wait a moment, then analyse again.",
-  not_ready: "It is starting or ending. Wait a moment, then analyse again.",
+  not_ready: "The service is starting or ending. Wait a moment, then analyse again.",
   deadline_exceeded: "The service is busy. Wait a moment, then analyse again.",
-  unreachable: "Check the network, and that the service runs. A file over the service’s limit can end the connection too.",
+  unreachable: "Check the network and that the service is running. A file over the service’s limit can also end the connection.",
 };
 
 export const ZONES = {
@@ -79,7 +79,7 @@ export const ZONES = {
   left_lower: "left lower",
 };
 
-/** The service's steps, in their order; ``total`` holds the waits between them too. */
+/** The service's steps, in their order; ``total`` includes the waits between them. */
 export const STEPS = {
   receive: "Receiving",
   decode: "Decoding",
@@ -90,10 +90,10 @@ export const STEPS = {
   disease: "Disease network",
   score: "Scoring",
   render: "Drawing",
-  total: "All together",
+  total: "Total",
 };
 
-/** 0.123 as “12.3 %”, with a space that does not break. */
+/** 0.123 as “12.3 %”, with a non-breaking space. */
 export function percent(share, places = 1) {
   return `${(share * 100).toFixed(places)}\u202f%`;
 }

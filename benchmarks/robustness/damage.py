@@ -21,6 +21,7 @@ from pydicom.encaps import encapsulate
 
 from app.errors import UnreadableImage
 from app.intake import Limits, decode
+from app.intake.dicom import configure
 from app.intake.dicom.codestreams import read_jpeg_frame
 from models.phantom import draw_phantom
 from tests.support.dicoms import ENCODERS, dicom
@@ -257,6 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--size", type=int, default=512, help="side of the phantom, pixels; 512 by default")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
+    configure()
     print("| Format | Read by a decoder as another picture | Refused of these | Read by no decoder |")
     print("|---|---|---|---|")
     for name, kind in KINDS.items():

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from app.errors import Problem
-from app.intake import Limits, Radiograph, decode
+from app.intake import Limits, Radiograph, decode, dicom
 from benchmarks.robustness.mutations import build_case
 
 Decode: TypeAlias = Callable[[bytes, Limits], Radiograph]
@@ -62,6 +62,7 @@ def work(pipe: Connection, seeds: dict[str, bytes], seed: int, bounds: Bounds, d
     A file that takes too long ends the process by SIGPROF, in whatever library it is: nobody can hold that signal up.
     """
     _write_errors_to(stderr)
+    dicom.configure()
     cv2.setNumThreads(1)
     for data in seeds.values():
         examine(data, decoder)

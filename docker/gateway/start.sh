@@ -1,29 +1,29 @@
 #!/bin/sh
-# Writes what depends on the environment and runs nginx in the foreground.
+# Writes the configuration that depends on the environment, and runs nginx in the foreground.
 #
 #   REPLICAS       host:port of each replica, separated by spaces; a name may stand for several addresses
-#   RESOLVER       a name server (in Docker 127.0.0.11): names are looked up again as replicas come and go; empty: once,
-#                  at start (needs nginx 1.27.3 or later)
-#   CXR_MAX_UPLOAD_MB      as of the service (default 64); bodies may be 1 MiB larger, for a form's own lines
-#   CXR_REQUEST_TIMEOUT_S  as of the service (default 30)
+#   RESOLVER       a name server (in Docker 127.0.0.11; needs nginx 1.27.3 or later): names are looked up again as
+#                  replicas come and go; empty: only once, at start
+#   CXR_MAX_UPLOAD_MB      as for the service (default 64); bodies may be 1 MiB larger, for a form's own lines
+#   CXR_REQUEST_TIMEOUT_S  as for the service (default 30)
 #   READ_TIMEOUT   how long a replica may take (default: 5 s over CXR_REQUEST_TIMEOUT_S)
-#   FAIL_TIMEOUT   how long a replica that failed is left alone (default 2s)
+#   FAIL_TIMEOUT   how long a replica that failed gets no requests (default 2s)
 #   PORT, TLS_PORT where to listen (8080, 8443); with TLS_DIR/tls.crt and tls.key PORT only redirects
 #   RUNBOOK        docs/operations.md, which is shown at /gateway/runbook (default /runbook.md)
-#   WORK           a folder it may write to (default /tmp/gateway)
+#   WORK           a folder that this script may write to (default /tmp/gateway)
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 : "${REPLICAS:?expected host:port of each replica}"
 WORK=${WORK:-/tmp/gateway} PORT=${PORT:-8080} TLS_PORT=${TLS_PORT:-8443} TLS_DIR=${TLS_DIR:-/etc/gateway/tls}
 FAIL_TIMEOUT=${FAIL_TIMEOUT:-2s}
-# Settings may have decimals, nginx takes none.
+# The settings may have decimals, which nginx does not accept.
 max_body=$(awk "BEGIN { printf \"%d\", (${CXR_MAX_UPLOAD_MB:-64} + 1) * 1048576 }")
 read_timeout=${READ_TIMEOUT:-$(awk "BEGIN { printf \"%dms\", (${CXR_REQUEST_TIMEOUT_S:-30} + 5) * 1000 }")}
 
 mkdir -p "$WORK/generated" "$WORK/temporary"
 cp "$here/nginx.conf" "$here/proxy.conf" "$WORK/"
 
-# A body that fits its buffer is not written to a file; the buffer is as large as the declared length, up to this.
+# A body that fits its buffer is not written to a file; the buffer is as large as the declared length, up to this size.
 cat >"$WORK/generated/limits.conf" <<EOF
 client_max_body_size $max_body;
 client_body_buffer_size $max_body;
@@ -33,7 +33,7 @@ EOF
 
 echo "alias ${RUNBOOK:-/runbook.md};" >"$WORK/generated/runbook.conf"
 
-# Both have the same replicas; only the first leaves one alone that has failed.
+# Both upstreams have the same replicas; only the first sends nothing to a replica that has just failed.
 upstream() {
     echo "upstream $1 {"
     echo "    zone $1 128k;"
@@ -41,7 +41,7 @@ upstream() {
     for replica in $REPLICAS; do
         echo "    server $replica $2${RESOLVER:+ resolve};"
     done
-    # Shorter than the service keeps an idle connection, so that none is used that is just being closed.
+    # Shorter than the service keeps an idle connection, so that no connection is used while it is being closed.
     echo "    keepalive 32;"
     echo "    keepalive_timeout 4s;"
     echo "}"

@@ -1,11 +1,10 @@
 """The edge between a PACS and the scoring service: a script for Orthanc's Python plugin.
 
-Each chest radiograph that Orthanc receives is posted to the service, and what comes back (DICOM Segmentation,
-Structured Report, Secondary Capture) is stored into the study it belongs to.
-Research use only. Not a medical device.
+Each chest radiograph that Orthanc receives is posted to the service, and the results (DICOM Segmentation, Structured
+Report, Secondary Capture) are stored into its study. Research use only. Not a medical device.
 
-Only the standard library is used, and Orthanc's own ``orthanc`` module. Receiving is never held up: this script has no
-callback on the way of an instance, it reads Orthanc's change log in a thread of its own. See docs/pacs.md.
+Only the standard library and Orthanc's own ``orthanc`` module are used. Receiving is never delayed: this script has no
+callback that an instance has to pass, but reads Orthanc's change log in its own thread. See docs/pacs.md.
 """
 
 import os

@@ -1,13 +1,14 @@
 #!/bin/sh
-# Fills orthanc.json in from the environment and runs Orthanc in the foreground.
+# Sets the variables that orthanc.json refers to, and runs Orthanc in the foreground.
 #
-#   CXR_PACS_AET         own AE title (default CXRSEVERITY); calls of another one are refused
-#   CXR_PACS_PEERS       who may store, query and retrieve, and where they are, as JSON: {"pacs": ["PACS", "192.0.2.10", 104]}
-#                        (default: none; then anyone who reaches the port may store, and nobody may query)
-#   CXR_PACS_CHECK_HOST  whether a peer has to come from its address, too (default true)
+#   CXR_PACS_AET         own AE title (default CXRSEVERITY); calls to another title are refused
+#   CXR_PACS_PEERS       who may store, query and retrieve, and their addresses, as JSON:
+#                        {"pacs": ["PACS", "192.0.2.10", 104]} (default: none; then anyone who reaches the port may
+#                        store, and nobody may query)
+#   CXR_PACS_CHECK_HOST  whether a peer also has to connect from its address (default true)
 #   CXR_PACS_PASSWORD    of the user `edge` of Orthanc's web page and REST API (default: a random one that nobody knows)
-#   CXR_PACS_TLS_DIR     with tls.crt, tls.key and trusted.crt in there DICOM is spoken over TLS only, and only with
-#                        peers whose certificate is among the trusted ones
+#   CXR_PACS_TLS_DIR     if tls.crt, tls.key and trusted.crt are in there, DICOM runs only over TLS, and only with peers
+#                        whose certificate is among the trusted ones
 #   CXR_PACS_DATA        the folder of the database and the files (default /var/lib/orthanc/edge)
 #   CXR_PACS_DICOM_PORT, CXR_PACS_HTTP_PORT  4242 and 8042
 #
@@ -33,6 +34,6 @@ if [ -s "$tls/tls.crt" ]; then
 fi
 export EDGE_PASSWORD="${CXR_PACS_PASSWORD:-$(head -c 32 /dev/urandom | base64)}"
 mkdir -p "$EDGE_DATA"
-# Orthanc writes no bytecode beside the script, whose folder is read-only.
+# No bytecode can be written beside the script, as its folder is read-only.
 export PYTHONDONTWRITEBYTECODE=1
 exec Orthanc "$here/orthanc.json"

@@ -1,1 +1,1 @@
-"""Lungs, their zones, what is diseased in them, and where that lies in the radiograph."""
+"""The lungs and their zones, the disease in them, and where both lie in the radiograph."""

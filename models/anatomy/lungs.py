@@ -1,7 +1,7 @@
 """Cleaning the lung mask, telling the two lungs apart and cutting each into three zones of equal area.
 
-The rules are those of the published code of Danilov et al. (Sci Rep 12:12791); where it has none (not
-exactly two components) the ``robust`` rule stands beside it.
+The rules are those of the published code of Danilov et al. (Sci Rep 12:12791). It expects exactly two components; for
+other masks there is also the ``robust`` rule.
 """
 
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ PUBLISHED_SIZE = 384
 
 _ELLIPSE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
 
-# A component this much smaller than the largest is a fragment: what is left is judged without it.
+# A component smaller than this part of the largest is a fragment and is left out.
 _FRAGMENT_SHARE = 0.1
-# Two lungs that touch are this wide at least against their height, and narrower between than beside.
+# Two lungs that touch have at least this width over height, and are narrower where they meet than on either side.
 _MERGED_ASPECT = 0.6
 _MERGED_NECK = 0.85
 _MERGED_SIDE_SHARE = 0.2
@@ -39,7 +39,7 @@ def clean_lungs(mask: Mask, min_area: float) -> Mask:
     """Drops components whose contour area is under ``min_area``, opens twice and closes once (5x5 ellipse).
 
     Args:
-        mask: bool [H, W], stage I's cut at 0.5.
+        mask: bool [H, W], stage I's map cut at 0.5.
         min_area: pixels.
     """
     cleaned = mask.astype(np.uint8)
@@ -82,7 +82,7 @@ def lungs_box(mask: Mask) -> Box | None:
 
 @dataclass(frozen=True, slots=True)
 class MaskView:
-    """Where a mask lies in stage I's picture: a crop stretched to a square has lost its shape and its place.
+    """Where a mask lies in stage I's picture: a crop stretched to a square no longer tells its shape and place.
 
     Attributes:
         box: the part of stage I's picture that the mask shows.
@@ -93,11 +93,11 @@ class MaskView:
     size: int
 
     def column(self, x: float, width: int) -> float:
-        """Stage I's column of column ``x`` in a mask ``width`` wide."""
+        """The column of stage I's picture at column ``x`` of a mask ``width`` wide."""
         return self.box.x0 + x * self.box.width / width
 
     def aspect(self, width: int, height: int, shape: tuple[int, ...]) -> float:
-        """Width over height in stage I's picture of what is ``width`` x ``height`` in a mask of ``shape``."""
+        """Width over height, in stage I's picture, of an area ``width`` x ``height`` in a mask of ``shape``."""
         return (width * self.box.width / shape[1]) / (height * self.box.height / shape[0])
 
 
@@ -150,7 +150,7 @@ class LungPair:
 def cut_zones(mask: Mask) -> Lung:
     """Cuts a lung by rows into lower, middle and upper thirds of equal area, as the published code does.
 
-    Its search for the cut is kept, as it may end one row above or below the nearest.
+    The published search for the cut is kept, because it may end one row above or below the nearest cut.
 
     Args:
         mask: bool [H, W].
@@ -183,13 +183,12 @@ def separate_lungs(mask: Mask, rule: TwoLungRule, view: MaskView) -> LungPair:
 
     Args:
         mask: bool [H, W].
-        rule: ``reference``: the published code whatever it meets: the first two components in scan order,
-            one component standing for both lungs. ``robust``: the same for exactly two components; else
-            the two largest, or one wide component cut at its narrowest column near the middle, or fewer
-            lungs than two.
+        rule: ``reference``: the published code for every mask: the first two components in scan order; a single
+            component stands for both lungs. ``robust``: the same for exactly two components; otherwise the two
+            largest, or one wide component cut at its narrowest column near the middle, or fewer than two lungs.
         view: where the mask lies in stage I's picture.
     """
-    # Not "WithStats": of hundreds of thousands of pixels it costs ten times as much as the labels alone.
+    # Not "WithStats": on hundreds of thousands of pixels it takes ten times as long as the labels alone.
     count, found = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
     labels = np.asarray(found, np.int32)
     if count == 3 or rule == "reference":
@@ -212,18 +211,18 @@ def _middle_column(component: Mask) -> float:
 
 
 def _reference_pair(mask: Mask, labels: NDArray[np.int32], count: int) -> LungPair:
-    # Labels 1 and 2, or the last there is: with one component it stands for both lungs, with none the
-    # background does, and its zones are empty.
+    # Labels 1 and 2, or the last label: a single component stands for both lungs. Without components the background
+    # does, and its zones are empty.
     components = [labels == min(label, count - 1) for label in (1, 2)]
     first, second = (_within_box(mask, component) for component in components)
-    # The published code compares whole columns, and takes the second for the left one where they are equal.
+    # The published code compares whole columns, and takes the second as the left one if they are equal.
     if int(_middle_column(components[0])) < int(_middle_column(components[1])):
         return LungPair(cut_zones(first), cut_zones(second))
     return LungPair(cut_zones(second), cut_zones(first))
 
 
 def _within_box(mask: Mask, component: Mask) -> Mask:
-    """All of the mask that lies in a component's bounding box, other components' pixels too: as published."""
+    """The part of the mask in a component's bounding box, with other components' pixels there, as published."""
     lung = np.zeros_like(mask)
     if box := lungs_box(component):
         lung[box.slices] = mask[box.slices]
@@ -231,7 +230,7 @@ def _within_box(mask: Mask, component: Mask) -> Mask:
 
 
 def _split_wide(mask: Mask, view: MaskView) -> LungPair:
-    """Two lungs out of one component where it is wide enough to be both; else the single lung on its side."""
+    """Cuts one component into two lungs if it is wide enough for both; else it is the single lung on its side."""
     x, _, width, height = cv2.boundingRect(mask.view(np.uint8))
     columns = np.count_nonzero(mask, axis=0)
     first, last = (x + int(share * width) for share in _MIDDLE)

@@ -1,4 +1,4 @@
-"""From the square grid on which lungs and disease are compared back to the radiograph's own pixels."""
+"""Brings masks from the square grid, on which lungs and disease are compared, to the radiograph's own pixels."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,7 +28,7 @@ class Placement:
     grid: int
 
     def mask(self, mask: Mask) -> Mask:
-        """A mask bool [grid, grid] as bool [H, W], its edge smooth at any size."""
+        """Enlarges a mask bool [grid, grid] to bool [H, W], with smooth edges at any size."""
         placed = np.zeros((self.height, self.width), np.bool_)
         part, inside = self._enlarged(mask)
         placed[part] = inside
@@ -45,7 +45,7 @@ class Placement:
             weights = inside.view(np.uint8)
             for label, rows in enumerate((slice(lower, None), slice(middle, lower), slice(0, middle)), start=first):
                 weights[rows] *= np.uint8(label)
-            # Where the published rule gives a pixel to both lungs, the image-right one has it.
+            # Where the published rule gives a pixel to both lungs, the image-right one gets it.
             np.maximum(labels[part], weights, out=labels[part])
         return labels
 
@@ -53,7 +53,7 @@ class Placement:
         """The part of the radiograph that a grid mask can reach, and the mask there."""
         x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
         (top, y_step), (left, x_step) = self._rows, self._columns
-        # One grid pixel more on each side: an edge is drawn between the last pixel of the mask and the next.
+        # One more grid pixel on each side, because the edge lies between the mask's last pixel and the next.
         y0, y1 = max(floor(top + (y - 1) / y_step), 0), min(ceil(top + (y + height + 1) / y_step), self.height)
         x0, x1 = max(floor(left + (x - 1) / x_step), 0), min(ceil(left + (x + width + 1) / x_step), self.width)
         # Pixel centres lie at half a pixel, on the grid and in the radiograph alike.
@@ -78,7 +78,7 @@ class Placement:
 
     @property
     def _rows(self) -> tuple[float, float]:
-        """The grid's top in the radiograph's rows, and grid rows a radiograph's row."""
+        """The grid's top in the radiograph's rows, and grid rows per row of the radiograph."""
         box, size = self.view.box, self.view.size
         return box.y0 * self.height / size, self.grid / (box.height * self.height / size)
 
@@ -89,14 +89,14 @@ class Placement:
 
 
 class FoundMasks(Protocol):
-    """What was found, in the radiograph's own pixels [H, W]."""
+    """The masks of one radiograph, in its own pixels [H, W]."""
 
     @property
     def shape(self) -> tuple[int, int]:
         """H and W."""
 
     def at(self, height: int, width: int) -> "FoundMasks":
-        """The same in the pixels of the radiograph at another size."""
+        """The same masks for the radiograph at another size."""
 
     @property
     def lungs(self) -> Mask:
@@ -113,11 +113,11 @@ class FoundMasks(Protocol):
 
 @dataclass(eq=False)
 class PlacedMasks:
-    """FoundMasks on the grid that are brought to the radiograph's pixels when first asked for: a score needs none.
+    """Masks on the grid, brought to the radiograph's pixels only when first asked for: a score needs none.
 
     Attributes:
         pair: the two lungs on the grid.
-        grid_lungs: bool [grid, grid]: all that is lung; None where that is just the pair.
+        grid_lungs: bool [grid, grid], everything marked as lung; None if that is just the pair.
         grid_disease: bool [grid, grid].
     """
 
@@ -132,7 +132,7 @@ class PlacedMasks:
         return self.placement.height, self.placement.width
 
     def at(self, height: int, width: int) -> "PlacedMasks":
-        """The same in the pixels of the radiograph at another size."""
+        """The same masks for the radiograph at another size."""
         if (height, width) == self.shape:
             return self
         return replace(self, placement=replace(self.placement, height=height, width=width))

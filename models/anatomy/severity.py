@@ -40,14 +40,14 @@ def _share(zone: Mask, disease: Mask) -> float:
 
 
 def severity_score(shares: Sequence[float], threshold: float) -> int | None:
-    """How many shares are strictly over the threshold; None where a share is not known."""
+    """How many shares are strictly above the threshold; None if a share is not known."""
     if any(isnan(share) for share in shares):
         return None
     return sum(share > threshold for share in shares)
 
 
 def threshold_margin(shares: Sequence[float], threshold: float) -> float | None:
-    """The smallest distance of a share to the threshold: how little could change the score."""
+    """The smallest distance from a share to the threshold: so small a change could alter the score."""
     if any(isnan(share) for share in shares):
         return None
     return min(abs(share - threshold) for share in shares)

@@ -1,4 +1,4 @@
-"""How far shares and score could be off: what would count as diseased, were the network surer or less sure."""
+"""How far shares and score could be off: what would count as diseased if the network were more or less sure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class SpreadRule(BaseModel):
     """How wide an interval has to be, measured on radiographs that the network had not seen.
 
     Attributes:
-        low, high: taken from and added to each pixel's logit: the least and the most that is diseased.
-        coverage: the rate at which the range of scores held the readers' consensus, rounded either way.
+        low, high: subtracted from and added to each pixel's logit, for the least and the most diseased area.
+        coverage: how often the range of scores contained the readers' consensus, rounded up or down.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,10 +29,12 @@ class SpreadRule(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Attributes:
-    shares: least and most diseased share of each zone in the reference's order; NaN for a lung that was not found.
-    scores: least and most severity 0..6; None where the radiograph cannot be scored.
-    coverage: see ``SpreadRule``.
+    """How far one radiograph's shares and score could be off.
+
+    Attributes:
+        shares: least and most diseased share of each zone in the reference's order; NaN for a lung that was not found.
+        scores: lowest and highest severity 0..6; None if the radiograph cannot be scored.
+        coverage: see ``SpreadRule``.
     """
 
     shares: tuple[tuple[float, float], ...]
@@ -46,15 +48,15 @@ def spread(pair: LungPair, disease: ProbabilityMap, rule: SpreadRule, threshold:
     Args:
         pair: the two lungs, masks bool [H, W].
         disease: float32 [H, W], stage II's probabilities on the same grid.
-        threshold: a share strictly over it counts.
+        threshold: a zone counts if its share is strictly above it.
     """
-    # A logit over d is a probability over 1 / (1 + exp(-d)).
+    # A logit above d is a probability above 1 / (1 + exp(-d)).
     least = zone_shares(pair, disease > 1 / (1 + exp(-rule.low)))
     most = zone_shares(pair, disease > 1 / (1 + exp(rule.high)))
     return Spread(tuple(zip(least, most, strict=True)), _score_range(least, most, threshold), rule.coverage)
 
 
 def _score_range(least: Sequence[float], most: Sequence[float], threshold: float) -> tuple[int, int] | None:
-    """The severities of the least and of the most shares; None where a share is not known."""
+    """The scores of the least and of the most shares; None if a share is not known."""
     first, last = severity_score(least, threshold), severity_score(most, threshold)
     return None if first is None or last is None else (first, last)

@@ -1,7 +1,6 @@
 """Figures of the workflow against people and published systems.
 
-This much needs no further package; ``python -m models.evaluation`` and the modules behind it need the extra
-``evaluation``.
+The names below need no further package; ``python -m models.evaluation`` and its modules need the extra ``evaluation``.
 """
 
 from models.evaluation.bars import SYSTEMS, Figure, cross_validated, figures, table

@@ -1,4 +1,4 @@
-"""The acceptance kit: everything there is to say of a service or a pair of weights over a radiograph pack."""
+"""The acceptance kit: judges a service or a pair of weights on a radiograph pack."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -60,7 +60,7 @@ class Subgroup:
     Attributes:
         scored: share of them that got a score.
         mean_score, over: mean of those scores, and the part of them over 0.
-        mae: of the score against the readers' consensus, over those that have both.
+        mae: mean absolute error of the score against the readers' consensus, over those that have both.
         lungs, disease: mean Dice.
     """
 
@@ -76,14 +76,14 @@ class Subgroup:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """What is reported.
+    """All figures of the report.
 
     Attributes:
         severity: agreement of score and consensus by group.
-        bars: what the embedded default is to reach.
-        systems: on the COVID-19 radiographs with a score, of what published systems said of the same ones.
-        readers: of the second reader with the first, on COVID-19 radiographs both read.
-        ranges: of scores, on the COVID-19 radiographs.
+        bars: figures that the embedded default must reach.
+        systems: agreement of published systems, on the COVID-19 radiographs that got a score.
+        readers: agreement of the second reader with the first, on COVID-19 radiographs both read.
+        ranges: figures of the ranges of scores, on the COVID-19 radiographs.
         lungs, disease: None without drawn masks.
         brixia: None without Brixia scores.
         by_brixia, by_masks: calibration of the shares.
@@ -110,19 +110,19 @@ class Acceptance:
 
     @property
     def passes(self) -> bool:
-        """Whether no figure falls behind what is known to be reached."""
+        """Whether every figure reaches its bar, or what is known to be reached instead."""
         return all(line.holds for line in self.bars)
 
     @property
     def verdict(self) -> str:
-        """What is said of the bars as a whole."""
+        """A sentence on the bars as a whole."""
         judged = [line for line in self.bars if line.limit is not None]
         applicable = [line for line in judged if line.count]
         if behind := [line.name for line in applicable if not line.holds]:
             return f"Failed: {', '.join(behind)}."
         return (
             f"Passed: {len(applicable)} of {len(judged)} bars apply to these radiographs, and no figure falls behind "
-            "what the embedded default reaches on radiographs that it was not fitted on."
+            "what the embedded default reaches on radiographs that it was not trained on."
         )
 
     @property
@@ -132,7 +132,7 @@ class Acceptance:
 
     def worst(self, count: int) -> list[tuple[Result, str]]:
         """The cases to look at first, each with what is wrong: unscored ones, then the largest errors of the score,
-        then the least overlaps with drawn masks."""
+        then the smallest overlaps with drawn masks."""
         unscored = [(result, "no score") for result in self.results if result.score is None]
         errors = sorted(self.results, key=lambda result: -_error(result))
         wrong = [(result, f"score off by {_error(result):g}") for result in errors if _error(result) >= 1]
@@ -150,7 +150,7 @@ class Acceptance:
 
 
 def accept(subject: Subject, cases: Sequence[Case], split: str, resamples: int, seed: int) -> Acceptance:
-    """Runs every case once and compares."""
+    """Analyses every case once and computes all figures."""
     results = tuple(evaluate(subject.analyse, cases, subject.parallel))
     covid = [result for result in results if result.case.is_scored_covid]
     pairs = [result.case.readers for result in covid if len(result.case.readers) == 2]
@@ -180,7 +180,7 @@ def accept(subject: Subject, cases: Sequence[Case], split: str, resamples: int, 
 
 
 def score_counts(results: Sequence[Result]) -> np.ndarray:
-    """How often each score 0..6 met each consensus by half points: int [7, 13]."""
+    """How many radiographs have each score 0..6 and each consensus in half points: int [7, 13]."""
     counts = np.zeros((7, 13), np.int64)
     for result in results:
         if result.score is not None and result.case.score is not None:
@@ -247,7 +247,7 @@ def _overlap(values: Sequence[float], resamples: int, seed: int) -> Overlap | No
 
 
 def _subgroups(results: Sequence[Result], of: Callable[[Case], str], resamples: int, seed: int) -> list[Subgroup]:
-    """Largest first; radiographs of which nothing is recorded are a group as well."""
+    """Subgroups, the largest first; radiographs without a record form one as well."""
     counts = Counter(of(result.case) for result in results)
     return [
         _subgroup(name or "not recorded", [one for one in results if of(one.case) == name], resamples, seed)

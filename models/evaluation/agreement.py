@@ -30,14 +30,14 @@ class Estimate:
         """``0.30 (0.21 to 0.39)``, or a dash."""
         if not isfinite(self.value):
             return "–"
-        # Adding 0 takes the sign off a zero.
+        # Adding 0 turns -0 into 0.
         value, low, high = (f"{round(number, digits) + 0:.{digits}f}" for number in (self.value, self.low, self.high))
         return f"{value} ({low} to {high})" if isfinite(self.low) else value
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of scores with a reference.
+    """How well scores agree with a reference.
 
     Attributes:
         kappa: Cohen's, with quadratic weights (Cohen 1968). It needs no classes: on any scale of equal steps it is
@@ -57,7 +57,7 @@ class Agreement:
 
 
 def agreement(scores: ArrayLike, reference: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> Agreement:
-    """Of scores [N] with a reference [N]; pairs of which either is NaN are left out.
+    """Compares scores [N] with a reference [N]; pairs with a NaN are left out.
 
     Intervals are percentiles over resamples of the pairs, drawn with ``seed``.
     """
@@ -93,7 +93,7 @@ def interval(
             axes of its own in front.
     """
     with warnings.catch_warnings():
-        # A figure that no resample changes or defines: what comes of it is that value, or NaN.
+        # If no resample changes or defines a figure, both limits are that value, or NaN.
         warnings.simplefilter("ignore", DegenerateDataWarning)
         found = bootstrap(
             data,
@@ -109,7 +109,7 @@ def interval(
 
 
 def _figures(scores: Numbers, reference: Numbers, axis: int = -1) -> Numbers:
-    """[7] of pairs [N], or [7, B] of B resamples [B, N]; all libraries' means run over the first axis."""
+    """Figures [7] of pairs [N], or [7, B] of B resamples [B, N]; the libraries take means over the first axis."""
     found, wanted = (np.moveaxis(np.atleast_2d(values), axis, 0) for values in (scores, reference))
     difference = found - wanted
     bias = difference.mean(axis=0)

@@ -26,7 +26,7 @@ from models.evaluation.tables import markdown
 SYSTEMS = {"manet": "MA-Net (published)", "bsnet": "BS-Net", "covidnet": "COVID-Net-S"}
 
 
-# What the embedded default is to reach.
+# What the embedded default must reach.
 LUNGS_DICE: Final = 0.96
 LUNGS_DICE_LOW: Final = 0.93
 DISEASE_DICE: Final = 0.65
@@ -54,7 +54,7 @@ FALLEN_SHORT: Final = MappingProxyType(
         "severity MAE, the paper's mixture, cross-validated": 0.39,
     }
 )
-"""What is reached where the bar is not: no figure may fall behind it, and reaching the bar ends its line here."""
+"""What is reached where the bar is not. No figure may get worse than this; once it reaches its bar, its line goes."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Figure:
 
     @property
     def holds(self) -> bool:
-        """Whether the bar is reached, or what is known to be reached instead."""
+        """Whether the bar is reached, or else what ``FALLEN_SHORT`` has for it."""
         return self.met or self._reaches(FALLEN_SHORT.get(self.name, self.limit))
 
     @property
@@ -93,7 +93,7 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """What is said of the bar; empty where there is none."""
+        """How the figure compares with its bar, in a word or two; empty without a bar."""
         if self.limit is None:
             return ""
         return "not applicable" if not self.count else "met" if self.met else "missed" if self.holds else "WORSE"
@@ -129,14 +129,14 @@ def figures(results: Sequence[Result]) -> list[Figure]:
 
 
 def cross_validated(metrics: Mapping[str, Any]) -> list[Figure]:
-    """What the disease card keeps of the cross-validation by patient that chose its operating point.
+    """Figures that the disease card keeps of the cross-validation by patient that chose its operating point.
 
     Args:
-        metrics: of the card.
+        metrics: the card's.
     """
     kept = metrics.get("cross_validation")
     if kept is None or "counts" not in kept:
-        # There is none, or it is an older kind.
+        # The card has none, or one of an older kind.
         return []
     counts = kept["counts"]
     mixed = sum(counts[group] for group in MIXTURE)
@@ -182,7 +182,7 @@ def _mean_score(name: str, results: Sequence[Result], limit: float) -> Figure:
 
 
 def _apart(name: str, opacities: Sequence[Result], others: Sequence[Result], limit: float) -> Figure:
-    """How well the diseased share tells opacities from radiographs of another group."""
+    """How well the diseased share separates opacities from radiographs of another group."""
     shares = [[one.diseased_share for one in group if one.diseased_share is not None] for group in (opacities, others)]
     count = sum(map(len, shares)) if all(shares) else 0
     return Figure("disease", f"opacities against {name}, AUC", area_under_curve(*shares), count, limit)

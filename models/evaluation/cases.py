@@ -1,4 +1,4 @@
-"""What came of each radiograph of an acceptance, as a table; and two such tables of the same radiographs, paired."""
+"""The table of an acceptance's result for each radiograph, and the paired comparison of two such tables."""
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
@@ -30,14 +30,14 @@ _FIGURES: Final[Mapping[str, Callable[[Mapping[str, float]], float]]] = {
     "lungs, Dice": lambda case: case["lungs_dice"],
     "disease, Dice": lambda case: case["disease_dice"],
 }
-"""What is compared, of each radiograph."""
+"""The figures of each radiograph that are compared."""
 
 Cases = Mapping[str, Mapping[str, float]]
 """By radiograph, its numbers by column; NaN where there is none."""
 
 
 def write_cases(path: Path, results: Sequence[Result]) -> None:
-    """One row a radiograph, in the results' order; what is not known is empty."""
+    """Writes one row per radiograph, in the results' order; unknown values are empty."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -55,10 +55,10 @@ def write_cases(path: Path, results: Sequence[Result]) -> None:
 
 
 def read_cases(path: Path) -> Cases:
-    """What ``write_cases`` wrote.
+    """Reads what ``write_cases`` wrote.
 
     Raises:
-        PackError: it is no such table.
+        PackError: the file is not such a table.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:

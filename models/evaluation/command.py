@@ -157,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
 
     published = _command(commands, "published", "the paper's table from its published outputs", _published)
     published.add_argument("--data", type=Path, required=True, help="folder of the published outputs")
-    published.add_argument("--subset", nargs="+", choices=SUBSETS, default=["test"], help="what the tables are over")
+    published.add_argument("--subset", nargs="+", choices=SUBSETS, default=["test"], help="what the tables cover")
     published.add_argument("--choose-on", nargs="+", choices=SUBSETS, default=["train", "val"])
     published.add_argument("--check", action="store_true", help="exit with 1 when an MAE is not the paper's")
     published.add_argument("--plots", type=Path, help="folder for the curves as SVG")
@@ -165,23 +165,23 @@ def _parser() -> argparse.ArgumentParser:
 
     networks = _command(commands, "networks", "parameters, arithmetic and latency of the paper's networks", _networks)
     networks.add_argument("--architectures", nargs="+", default=[], metavar="NAME", help=", ".join(ARCHITECTURES))
-    networks.add_argument("--input-size", type=int, help="instead of each network's own, a multiple of 32")
+    networks.add_argument("--input-size", type=int, help="pixels, a multiple of 32, instead of each network's own")
     networks.add_argument("--device", default="auto")
     networks.add_argument("--rounds", type=int, default=7, help="0: count only, no latencies")
     networks.add_argument("--plots", type=Path, help="folder for the picture as SVG")
 
-    weights = _command(commands, "weights", "a pair of weights over a radiograph pack, as an HTML report", _weights)
+    weights = _command(commands, "weights", "judge a pair of weights on a radiograph pack: an HTML report", _weights)
     _add_weights(weights)
     add_acceptance(weights)
 
-    drift = _command(commands, "drift", "whether the alert tells streams from the reference", _drift)
+    drift = _command(commands, "drift", "try the drift alert on streams like and unlike the reference", _drift)
     drift.add_argument("--data", type=Path, nargs="+", required=True, help="folders of the radiograph packs")
-    drift.add_argument("--split", default="val", help="of the pack's table; all: every radiograph")
+    drift.add_argument("--split", default="val", help="split of the pack's table; all: every radiograph")
     _add_weights(drift)
-    drift.add_argument("--size", type=int, default=LEAST_COUNT, help="radiographs a sample")
+    drift.add_argument("--size", type=int, default=LEAST_COUNT, help="radiographs per sample")
     drift.add_argument("--samples", type=int, default=500)
     drift.add_argument("--seed", type=int, default=0)
-    drift.add_argument("--check", action="store_true", help="exit with 1 where the alert is wrong about a stream")
+    drift.add_argument("--check", action="store_true", help="exit with 1 if the alert is wrong about a stream")
 
     looked_at = _command(commands, "sheets", "pictures of what one or two pairs of weights mark", _sheets)
     _add_weights(looked_at)
@@ -189,17 +189,17 @@ def _parser() -> argparse.ArgumentParser:
 
     compare = _command(commands, "compare", "two acceptances of the same radiographs, paired", _compare)
     compare.add_argument("first", type=Path, help="table of cases that weights or service wrote beside its report")
-    compare.add_argument("second", type=Path, help="the other one")
+    compare.add_argument("second", type=Path, help="the table to compare with it")
     _add_bootstrap(compare)
     return parser
 
 
 class Help(argparse.HelpFormatter):
-    """Says the defaults that say something."""
+    """Shows the defaults that tell something."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
-        # By identity: 0 is a default that says something, and it equals False.
+        # By identity: 0 is a default worth showing, and it equals False.
         if action.default is None or action.default is False or action.default in (argparse.SUPPRESS, []):
             return text
         return f"{text} (default: %(default)s)".lstrip()
@@ -224,9 +224,9 @@ def add_acceptance(command: argparse.ArgumentParser) -> None:
     """Adds what ``accept`` takes to a command line."""
     command.add_argument("--data", type=Path, nargs="+", required=True, help="folders of the radiograph packs")
     command.add_argument(
-        "--split", default=HELD_OUT, help="of the table; held-out: all but train; all: every radiograph"
+        "--split", default=HELD_OUT, help="split of the table; held-out: all but train; all: every radiograph"
     )
-    command.add_argument("--check", action="store_true", help="exit with 1 where a figure falls behind its bar")
+    command.add_argument("--check", action="store_true", help="exit with 1 if a figure falls behind its bar")
     command.add_argument("--threshold", type=float, help="instead of the card's or the service's")
     command.add_argument(
         "--out",
@@ -234,10 +234,10 @@ def add_acceptance(command: argparse.ArgumentParser) -> None:
         default=Path("acceptance.html"),
         help="the report, which shows radiographs; a table of all cases is written beside it",
     )
-    command.add_argument("--worst", type=int, default=12, help="worst cases to show as pictures")
+    command.add_argument("--worst", type=int, default=12, help="how many of the worst cases to show as pictures")
     _add_bootstrap(command)
 
 
 def _add_bootstrap(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--resamples", type=int, default=RESAMPLES, help="of the bootstrap")
-    command.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    command.add_argument("--resamples", type=int, default=RESAMPLES, help="resamples of the bootstrap")
+    command.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")

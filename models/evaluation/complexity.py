@@ -23,9 +23,9 @@ class Measured:
     Attributes:
         parameters: in millions.
         macs: multiply-accumulates, in thousands of millions.
-        macs_as_published: without those of an EfficientNet encoder: the published figures are these, but for
-            U-Net's, as if their counter had passed over that library's own kind of convolution.
-        latency_ms: None where it was not measured.
+        macs_as_published: without those of an EfficientNet encoder. Except U-Net's, the published figures are these,
+            as if the authors' counter had skipped that library's own kind of convolution.
+        latency_ms: None if not measured.
     """
 
     configuration: Configuration
@@ -36,7 +36,7 @@ class Measured:
 
 
 def select(architectures: Sequence[str], input_size: int | None = None) -> list[Configuration]:
-    """The paper's networks of some architectures (none: all), at their own input size or another.
+    """The paper's networks of some architectures (all if none is named), at their own input size or another.
 
     Figure 2's stage I is always among them.
     """
@@ -48,14 +48,15 @@ def select(architectures: Sequence[str], input_size: int | None = None) -> list[
 
 
 def count(configurations: Iterable[Configuration]) -> list[Measured]:
-    """Parameters and multiply-accumulates; nothing is computed for it."""
+    """Counts parameters and multiply-accumulates without computing any answer."""
     return [_counted(one) for one in configurations]
 
 
 def clock(measured: Sequence[Measured], device: str, rounds: int) -> list[Measured]:
-    """The same with latencies: batches of one, as the service runs a network.
+    """Adds latencies for batches of one, as the service runs a network.
 
-    One network at a time with the paper's stage I beside it, so that their sum is of one moment and memory holds two.
+    Each network is timed in turn with the paper's stage I, so that their sum is from one moment, and only two are in
+    memory.
     """
     stage_i = next(one.configuration for one in measured if _is_stage_i(one.configuration))
     first = _stage(stage_i, device)
@@ -72,7 +73,7 @@ def clock(measured: Sequence[Measured], device: str, rounds: int) -> list[Measur
 
 
 def pairs(measured: Sequence[Measured]) -> dict[str, Cost]:
-    """As Figure 2: each stage II with the paper's stage I, by architecture, the least published error first.
+    """As in Figure 2, each stage II with the paper's stage I, by architecture, the smallest published error first.
 
     ``images_per_second`` is NaN without latencies; the error is the published one.
     """

@@ -29,7 +29,7 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of both stages, stage I being DeepLabV3+: the paper's Figure 2.
+    """What both stages cost together, with DeepLabV3+ as stage I: the paper's Figure 2.
 
     Attributes:
         mae: severity error on the test subset.
@@ -79,7 +79,7 @@ FIGURE_2: Final[Mapping[str, Cost]] = {
     "PAN": Cost(0.533, 9.8, 34.2, 24.7),
     "DeepLabV3": Cost(1.474, 8.9, 18.6, 14.9),
 }
-"""By stage II's architecture, the least error first."""
+"""By stage II's architecture, the smallest error first."""
 
 OTHER_ERRORS: Final[Mapping[str, float]] = {"COVID-Net-S": 1.830, "BS-Net": 2.519}
 """Severity MAE of the other systems on the paper's test subset."""

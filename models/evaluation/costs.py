@@ -1,4 +1,4 @@
-"""What a network asks of a device: parameters, arithmetic, memory that moves, time."""
+"""What a network needs of a device: parameters, arithmetic, memory traffic, time."""
 
 import time
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ _CALIBRATION_SHAPE = (2, 3, 256, 256)
 
 @dataclass(frozen=True)
 class Demand:
-    """Of one network and one radiograph.
+    """What one network needs for one radiograph.
 
     Attributes:
         parameters: their number.
         operations: multiplications and additions, each counted: twice the multiply-accumulates.
-        in_encoder: those of them that its encoder does; 0 for a network without a part of that name.
+        in_encoder: how many of them its encoder does; 0 for a network without a part of that name.
         moved: bytes that its layers read and write at the precision in use, weights counted once.
         up, down: bytes that travel to the device and back.
     """
@@ -39,11 +39,11 @@ class Demand:
 
 
 def demand(network: nn.Module, side: int, gray_bytes: int) -> Demand:
-    """Counted while the network runs once over float32 [1, 3, side, side], with nothing computed.
+    """Counts one run of the network over float32 [1, 3, side, side] without computing it.
 
     Args:
-        network: moved to the device ``meta``, so of no use afterwards.
-        gray_bytes: of a pixel on its way to the device: 1 for stage I's, 4 for stage II's.
+        network: moved to the device ``meta``, so it cannot be used afterwards.
+        gray_bytes: bytes per pixel on the way to the device: 1 for stage I, 4 for stage II.
     """
     moved = 0
 
@@ -75,7 +75,7 @@ def untrained_network(architecture: str, encoder: str, *, classification_head: b
     """A network of random weights that runs as fast as a trained one.
 
     It has the batch statistics of random pictures: without these, activations grow or vanish from layer to layer, and
-    arithmetic on the smallest numbers is slow.
+    arithmetic on very small numbers is slow.
     """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(_SEED)
@@ -86,9 +86,9 @@ def untrained_network(architecture: str, encoder: str, *, classification_head: b
 
 
 def latencies_ms(stages: Sequence[Stage], rounds: int) -> list[float]:
-    """Milliseconds each warm stage takes over one radiograph: medians over rounds in which each runs in turn.
+    """Milliseconds each warm stage takes for one radiograph: medians over rounds in which each runs in turn.
 
-    In turn, so that a machine that changes its speed does so for all.
+    They take turns so that a change of the machine's speed affects all of them.
     """
     rng = np.random.default_rng(_SEED)
     pictures = [rng.integers(0, 256, (stage.input_size,) * 2, dtype=np.uint8) for stage in stages]

@@ -23,13 +23,13 @@ GROUPS: Final[Mapping[str, Callable[[Case], bool]]] = {
 """By name; a radiograph may be in none of them, or in two."""
 
 MIXTURE: Final[Mapping[str, int]] = {COVID: 55, CHILDREN: 44, HEALTHY_ADULTS: 36}
-"""How many of each group the paper's test part has: it is the mixture that its severity error is given for."""
+"""How many of each group the paper's test part has: the paper's severity error is for this mixture."""
 
 
 def of_mixture(errors: Mapping[str, float]) -> float:
-    """The mean of the groups' errors, each as often as the paper's test part has it.
+    """The mean of the groups' errors, weighted as in the paper's test part.
 
     Args:
-        errors: of each group of ``MIXTURE``; NaN where there is none, and then so is the mean.
+        errors: of each group of ``MIXTURE``; one that is NaN makes the mean NaN.
     """
     return sum(count * errors[group] for group, count in MIXTURE.items()) / sum(MIXTURE.values())

@@ -1,4 +1,4 @@
-"""The published outputs of Danilov et al. (doi 10.1038/s41598-022-15013-z): one table a stage II network.
+"""The published outputs of Danilov et al. (doi 10.1038/s41598-022-15013-z): one table per stage II network.
 
 A table's name is the checkpoint's directory: architecture, encoder, encoder weights, date.
 """
@@ -17,7 +17,7 @@ from models.weights.published import THRESHOLDS, parse_directory
 
 SUBSETS = ("train", "val", "test")
 OTHERS = {"bsnet": "BS-Net", "covidnet": "COVID-Net-S"}
-"""Published systems whose scores stand beside the networks', by column."""
+"""Other published systems whose scores the tables have, by column."""
 _COLUMNS = ("dataset", "filename", "subset", "label", "score_r", "score_d", "consensus", "score")
 _ZONES = tuple(f"lung_segment_{zone}" for zone in range(1, 7))
 
@@ -28,7 +28,7 @@ class OutputsError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """What one stage II network said of every radiograph.
+    """The answers of one stage II network for every radiograph.
 
     Attributes:
         scores: [N].
@@ -50,7 +50,7 @@ class Network:
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """All tables, row by row the same radiographs.
+    """All tables; a row is the same radiograph in each.
 
     Attributes:
         dataset, subset, label: [N] of str.
@@ -70,7 +70,7 @@ class Outputs:
 
     @property
     def is_normal(self) -> NDArray[np.bool_]:
-        """[N]."""
+        """Which radiographs are normal, [N]."""
         return np.asarray(self.label == "Normal")
 
     @property
@@ -91,7 +91,7 @@ def read_outputs(folder: Path) -> Outputs:
     """
     files = sorted(folder.glob("*.csv"))
     if not files:
-        raise OutputsError(f"{folder}: expected published outputs (one CSV a network), found none")
+        raise OutputsError(f"{folder}: expected published outputs (one CSV per network), found none")
     tables = {file: _read_rows(file) for file in files}
     first, rows = next(iter(tables.items()))
     radiographs = [(row["dataset"], row["filename"]) for row in rows]

@@ -1,13 +1,15 @@
-"""The acceptance as one HTML file that needs nothing beside it."""
+"""The acceptance report as one HTML file that needs no other file."""
 
 from collections.abc import Sequence
 from math import isfinite
+
+from markupsafe import Markup
 
 from models.anatomy.severity import ZONES
 from models.evaluation import plots
 from models.evaluation.acceptance import NO_SCORES, Acceptance, Overlap, score_counts
 from models.evaluation.agreement import Agreement
-from models.evaluation.document import definitions, document, paragraph, picture, plot, section, table, verdict
+from models.evaluation.document import definitions, document, gallery, paragraph, picture, plot, section, table, verdict
 from models.evaluation.pictures import draw
 from models.evaluation.ranges import Ranges
 from models.evaluation.results import Result
@@ -19,7 +21,7 @@ _AGREEMENT = ("n", "MAE", "RMSE", "R²", "κ, quadratic", "bias", "limits of agr
 
 
 def render(found: Acceptance, subject: Subject, worst: int) -> str:
-    """HTML; ``worst`` cases are analysed once more for their pictures."""
+    """The report as HTML; the ``worst`` cases are analysed again for their pictures."""
     return document(
         TITLE,
         [
@@ -37,7 +39,7 @@ def render(found: Acceptance, subject: Subject, worst: int) -> str:
     )
 
 
-def _subject(found: Acceptance, subject: Subject) -> str:
+def _subject(found: Acceptance, subject: Subject) -> Markup:
     counts = [
         ("Split", found.split),
         ("Radiographs", str(len(found.results))),
@@ -47,13 +49,13 @@ def _subject(found: Acceptance, subject: Subject) -> str:
         "What was judged",
         definitions([*subject.description.items(), *counts]),
         paragraph(
-            "Brackets are 95 % bootstrap intervals. This file shows radiographs and names cases: keep it as you keep "
-            "those."
+            "Brackets are 95 % bootstrap intervals. This file shows radiographs and names cases: protect it as you "
+            "protect those."
         ),
     )
 
 
-def _bars(found: Acceptance) -> str:
+def _bars(found: Acceptance) -> Markup:
     rows = [
         (
             line.name,
@@ -70,12 +72,13 @@ def _bars(found: Acceptance) -> str:
         verdict(found.verdict, found.passes),
         table(("figure", "n", "found", "bar", ""), rows),
         paragraph(
-            "A bar of which the radiographs say nothing is not applicable. A missed one is held at what is reached."
+            "A bar without radiographs is not applicable. A figure that misses its bar must reach what the embedded "
+            "default reaches."
         ),
     )
 
 
-def _severity(found: Acceptance) -> str:
+def _severity(found: Acceptance) -> Markup:
     if not found.severity:
         return section("Severity", paragraph(NO_SCORES))
     rows = [(name, *_cells(one)) for name, one in found.severity.items()]
@@ -92,25 +95,25 @@ def _severity(found: Acceptance) -> str:
         drawings.append(plot(plots.differences(scores, consensus, overall), caption))
     return section(
         "Severity, score against the readers' consensus",
-        paragraph("Where the consensus is a half point, a whole-number score is off by 0.5 at least."),
+        paragraph("Where the consensus is a half point, a whole-number score is off by at least 0.5."),
         table(("group", *_AGREEMENT), rows),
         *_ranges(found.ranges),
         *drawings,
     )
 
 
-def _ranges(found: Ranges) -> list[str]:
+def _ranges(found: Ranges) -> list[Markup]:
     if not found.count:
         return []
     text = (
         f"On {found.count} COVID-19 radiographs the range of scores holds the consensus, rounded either way, in "
-        f"{found.held:.0%}; it is {found.width:.1f} wide on average. Where it is at most one wide the score is off by "
-        f"{_number(found.narrow_error)}, where it is wider by {_number(found.wide_error)}."
+        f"{found.held:.0%}; it is {found.width:.1f} wide on average. Where it is at most one wide, the score is off by "
+        f"{_number(found.narrow_error)}; where it is wider, by {_number(found.wide_error)}."
     )
     return [paragraph(text)]
 
 
-def _masks(found: Acceptance) -> str:
+def _masks(found: Acceptance) -> Markup:
     rows = [
         (name, str(one.count), one.mean.text(3), f"{one.low:.3f}")
         for name, one in (("lungs", found.lungs), ("disease", found.disease))
@@ -123,16 +126,17 @@ def _masks(found: Acceptance) -> str:
     return section("Masks, Dice against drawn ones", table(("mask", "n", "mean", "5th percentile"), rows))
 
 
-def _zones(found: BrixiaAgreement | None) -> str:
+def _zones(found: BrixiaAgreement | None) -> Markup:
     title = "Zone by zone, shares against two radiologists' Brixia scores"
     if found is None:
         return section(
             title, paragraph("Fewer than three radiographs have Brixia scores (columns brixia_s_… and brixia_j_…).")
         )
     said = (
-        "Sides and ends are where they should be: both controls are worse beyond chance."
+        "Left and right, top and bottom are as they should be: both controls are worse beyond chance."
         if found.is_oriented
-        else "Not shown that sides and ends are where they should be: a control is not worse beyond chance."
+        else "It is not shown that left and right, top and bottom are as they should be: a control is not worse beyond "
+        "chance."
     )
     correlations = [
         ("as it is", found.right.text()),
@@ -165,7 +169,7 @@ def _zones(found: BrixiaAgreement | None) -> str:
     )
 
 
-def _calibration(found: Acceptance) -> str:
+def _calibration(found: Acceptance) -> Markup:
     parts = []
     if found.by_masks:
         words = f"Drawn share of the zone; MAE of a share {found.shares.mae.text(3)}, bias {found.shares.bias.text(3)}."
@@ -178,12 +182,12 @@ def _calibration(found: Acceptance) -> str:
     return section("Calibration of the shares", *parts)
 
 
-def _curve(bins: Sequence[Bin], label: str, caption: str) -> str:
+def _curve(bins: Sequence[Bin], label: str, caption: str) -> Markup:
     found, said, counts = zip(*((one.found, one.said, one.count) for one in bins), strict=True)
     return plot(plots.calibration(found, said, counts, label), caption)
 
 
-def _subgroups(found: Acceptance) -> str:
+def _subgroups(found: Acceptance) -> Markup:
     header = ("", "n", "scored", "mean score", "over 0", "severity MAE", "lung Dice", "disease Dice")
     parts = [
         table(
@@ -207,12 +211,12 @@ def _subgroups(found: Acceptance) -> str:
     return section("Subgroups", *parts)
 
 
-def _flags(found: Acceptance) -> str:
+def _flags(found: Acceptance) -> Markup:
     rows = [(name, str(count)) for name, count in sorted(found.flags.items(), key=lambda item: -item[1])]
-    return section("Quality flags", table(("flag", "radiographs"), rows) if rows else paragraph("None was raised."))
+    return section("Quality flags", table(("flag", "radiographs"), rows) if rows else paragraph("No flag was raised."))
 
 
-def _cases(found: Acceptance) -> str:
+def _cases(found: Acceptance) -> Markup:
     rows = [
         (
             one.case.id,
@@ -227,16 +231,16 @@ def _cases(found: Acceptance) -> str:
     return section("Every case", table(("radiograph", "score", "consensus", *zones, "flags"), rows))
 
 
-def _worst(found: Acceptance, subject: Subject, count: int) -> str:
+def _worst(found: Acceptance, subject: Subject, count: int) -> Markup:
     cases = [_case(result, why, subject) for result, why in found.worst(count)]
     return section(
         "Worst cases",
-        paragraph("Cyan the lungs and red the disease that were found, yellow what people drew."),
-        f'<div class="cases">{"".join(cases)}</div>',
+        paragraph("Cyan: lungs that were found. Red: disease that was found. Yellow: what people drew."),
+        gallery(cases),
     )
 
 
-def _case(result: Result, why: str, subject: Subject) -> str:
+def _case(result: Result, why: str, subject: Subject) -> Markup:
     case = result.case
     shares = ", ".join(
         f"{zone.replace('_', ' ')} {_number(share)}" for zone, share in zip(ZONES, result.shares, strict=True)

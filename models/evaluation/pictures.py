@@ -1,4 +1,4 @@
-"""A radiograph with what was found on it, and what people drew, for a report."""
+"""A radiograph with what was found and what people drew, for a report."""
 
 import base64
 
@@ -15,7 +15,7 @@ _TINT = 0.35
 
 
 def draw(case: Case, analysis: Analysed) -> str:
-    """A data URI: cyan the lungs and red the disease that were found, yellow the outlines that people drew."""
+    """A picture as data URI: found lungs in cyan, found disease in red, the outlines that people drew in yellow."""
     gray = case.pixels
     picture = cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR)
     lungs, disease = (_fitted(mask, gray) for mask in (analysis.lungs, analysis.disease))
@@ -32,7 +32,7 @@ def draw(case: Case, analysis: Analysed) -> str:
 
 
 def _fitted(mask: Mask, gray: Pixels) -> Mask:
-    """Nothing where a service that refused the file saw no pixels of that shape."""
+    """The mask; empty if its shape is not the radiograph's, as from a service that refused the file."""
     return mask if mask.shape == gray.shape else np.zeros(gray.shape, np.bool_)
 
 

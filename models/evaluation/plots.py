@@ -22,7 +22,7 @@ _OURS, _THEIRS = "#1b6ca8", "#c9c9c9"
 
 
 def svg(figure: Figure) -> str:
-    """The picture as SVG, the same for the same figures."""
+    """The picture as SVG; the same figures give the same text."""
     file = BytesIO()
     with mpl.rc_context({"svg.hashsalt": "cxr", "svg.fonttype": "none", "font.family": "sans-serif"}):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
@@ -31,7 +31,7 @@ def svg(figure: Figure) -> str:
 
 
 def threshold_curves(sweeps: Mapping[str, Sweep], networks: Sequence[Network]) -> Figure:
-    """Severity error by threshold, a curve a network; the published threshold is the dot, the least error the cross."""
+    """Severity error by threshold, one curve per network; dot: the published threshold, cross: the least error."""
     figure, axes = _panel(7.5, 4.2)
     published = {network.name: network.threshold for network in networks}
     for name, one in sweeps.items():
@@ -68,7 +68,7 @@ def errors_by_group(groups: Mapping[str, Mapping[str, Agreement]], readers: Agre
 
 
 def costs(found: Mapping[str, Cost], device: str) -> Figure:
-    """The form of the paper's Figure 2: parameters, arithmetic and, where measured, rate of each pair, ours beside
+    """In the form of the paper's Figure 2: parameters, arithmetic and, where measured, rate of each pair, ours beside
     the published."""
     names = [f"{display_name(name)}\nMAE {cost.mae:.2f}" for name, cost in found.items()]
     places = np.arange(len(names))
@@ -92,7 +92,7 @@ def costs(found: Mapping[str, Cost], device: str) -> Figure:
 
 
 def differences(scores: ArrayLike, reference: ArrayLike, found: Agreement) -> Figure:
-    """Bland and Altman's plot; points are spread a little, as scores are steps."""
+    """Bland and Altman's plot; points are spread a little, because scores are whole numbers."""
     figure, axes = _panel(5.5, 3.6)
     scores, reference = np.asarray(scores, np.float64), np.asarray(reference, np.float64)
     rng = np.random.default_rng(0)
@@ -106,7 +106,7 @@ def differences(scores: ArrayLike, reference: ArrayLike, found: Agreement) -> Fi
 
 
 def score_counts(counts: ArrayLike) -> Figure:
-    """How often each score met each consensus: counts [7, 13], the consensus by half points."""
+    """How many radiographs have each score and consensus: counts [7, 13], the consensus in half points."""
     figure, axes = _panel(6.5, 3.6)
     table = np.asarray(counts)
     axes.imshow(np.sqrt(table), cmap="Blues", origin="lower", aspect="auto")
@@ -122,7 +122,7 @@ def score_counts(counts: ArrayLike) -> Figure:
 
 
 def calibration(found: ArrayLike, wanted: ArrayLike, counts: Sequence[int], label: str) -> Figure:
-    """What people said, mean [B], where the share was, mean [B] of each bin."""
+    """A calibration curve: what people said against the share found, both as the mean [B] of each bin."""
     figure, axes = _panel(4.6, 3.8)
     axes.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
     axes.plot(found, wanted, "o-", color=_OURS, linewidth=1.2)
@@ -136,7 +136,7 @@ def calibration(found: ArrayLike, wanted: ArrayLike, counts: Sequence[int], labe
 
 
 def bars(lines: Lines, label: str) -> Figure:
-    """A horizontal bar a line."""
+    """One horizontal bar per line."""
     figure, axes = _panel(5.5, 0.6 + 0.32 * len(lines))
     axes.barh(range(len(lines)), [value for _, value in lines], color=_OURS)
     axes.set_yticks(range(len(lines)), [name for name, _ in lines])

@@ -1,4 +1,4 @@
-"""Whether weights hold in another number format: their figures against people beside those in float32."""
+"""Whether weights are as good in another number format: compares their figures against people with float32's."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ ALLOWED: Final[Mapping[str, float]] = {
 
 @dataclass(frozen=True)
 class Difference:
-    """What a number format does to radiographs.
+    """What a number format changes.
 
     Attributes:
         count: radiographs.
         scores: how many have another score.
-        median, most: of the largest move of a share in each radiograph: the median, and the 95th percentile.
+        median, most: the median and 95th percentile, over radiographs, of the largest move of a share.
         worse: the figures of ``ALLOWED`` that are worse by more than is allowed.
     """
 
@@ -41,7 +41,7 @@ class Difference:
 def compare(
     exact: tuple[Sequence[Result], Sequence[Figure]], other: tuple[Sequence[Result], Sequence[Figure]]
 ) -> Difference:
-    """One format's results and figures beside those in float32, of the same radiographs in the same order."""
+    """Compares one format's results and figures with those in float32, of the same radiographs in the same order."""
     pairs = list(zip(exact[0], other[0], strict=True))
     moves = [np.abs(np.subtract(one.shares, two.shares)) for one, two in pairs]
     largest = [float(np.nanmax(move)) for move in moves if not np.isnan(move).all()]

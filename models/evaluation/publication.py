@@ -1,4 +1,4 @@
-"""The paper's comparison, and what stands behind its headline: a Markdown report over the published outputs."""
+"""The paper's comparison and the details behind its headline: a Markdown report over the published outputs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ READERS = "reader 2 against reader 1"
 
 @dataclass(frozen=True)
 class Publication:
-    """What is reported of the published outputs.
+    """The published outputs and what is reported of them.
 
     Attributes:
         outputs: all of them.
-        subsets: those that the tables are over.
+        subsets: those that the tables cover.
         chosen_on: those that the thresholds are chosen on.
         resamples, seed: of the bootstrap.
     """
@@ -34,7 +34,7 @@ class Publication:
 
     @property
     def judged(self) -> NDArray[np.bool_]:
-        """[N]: what the tables are over."""
+        """Which radiographs the tables cover, [N]."""
         return self.outputs.within(self.subsets)
 
     @property
@@ -43,23 +43,23 @@ class Publication:
         return self.judged & ~self.outputs.is_normal & np.isfinite(self.outputs.readers).all(axis=1)
 
     def agreements(self, rows: NDArray[np.bool_]) -> dict[str, Agreement]:
-        """Of every system with the consensus over some rows [N], best first over all that is judged."""
+        """Every system's agreement with the consensus over some rows [N], in the order of ``ranked``."""
         found = {name: self.agree(scores, self.outputs.consensus, rows) for name, scores in self.ranked().items()}
         return {name: one for name, one in found.items() if one.count}
 
     def between_readers(self) -> Agreement:
-        """Of the second reader with the first."""
+        """Agreement of the second reader with the first."""
         return self.agree(self.outputs.readers[:, 1], self.outputs.readers[:, 0], self.twice_read)
 
     def sweeps(self) -> dict[str, Sweep]:
-        """By network, over the subsets that thresholds are chosen on."""
+        """Errors by threshold for each network, over the subsets that thresholds are chosen on."""
         rows = self.outputs.within(self.chosen_on)
         return {
             network.name: sweep(network.shares[rows], self.outputs.consensus[rows]) for network in self.outputs.networks
         }
 
     def recounted(self) -> dict[str, int]:
-        """By network, the radiographs whose score is not the count of shares over the published threshold."""
+        """By network, how many scores are not the count of shares over the published threshold."""
         return {
             network.name: int(np.count_nonzero(count_zones(network.shares, network.threshold) != network.scores))
             for network in self.outputs.networks
@@ -81,18 +81,18 @@ class Publication:
         return float(np.abs(counted - self.outputs.consensus[rows]).mean()) if rows.any() else float("nan")
 
     def agree(self, scores: NDArray[np.float64], reference: NDArray[np.float64], rows: NDArray[np.bool_]) -> Agreement:
-        """Of scores with a reference over some rows, all [N]."""
+        """Agreement of scores with a reference over some rows, all [N]."""
         return agreement(scores[rows], reference[rows], self.resamples, self.seed)
 
     def ranked(self) -> dict[str, NDArray[np.float64]]:
-        """Scores [N] by system, the least error over all that is judged first."""
+        """Scores [N] by system, the smallest error over all judged radiographs first."""
         rows, wanted = self.judged, self.outputs.consensus
         systems = self.outputs.scores.items()
         return dict(sorted(systems, key=lambda item: float(np.abs(item[1][rows] - wanted[rows]).mean())))
 
 
 def report(publication: Publication) -> str:
-    """Markdown."""
+    """The report in Markdown."""
     outputs, judged = publication.outputs, publication.judged
     normal, ill = judged & outputs.is_normal, judged & ~outputs.is_normal
     name = ", ".join(publication.subsets)
@@ -118,7 +118,7 @@ def report(publication: Publication) -> str:
 
 
 def agreement_table(rows: Mapping[str, Agreement]) -> str:
-    """One line a system."""
+    """A table with one line per system."""
     header = ("system", "n", "MAE", "RMSE", "R²", "κ, quadratic", "bias", "limits of agreement")
     lines = []
     for name, one in rows.items():

@@ -1,4 +1,4 @@
-"""How ranges of scores fare against the readers' consensus."""
+"""Ranges of scores compared with the readers' consensus."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from models.evaluation.results import Result
 
 @dataclass(frozen=True, slots=True)
 class Ranged:
-    """One radiograph: its score, the range around that, and what the readers said in the mean."""
+    """One radiograph: its score, the range around that, and the readers' consensus."""
 
     score: int
     least: int
@@ -25,18 +25,18 @@ class Ranged:
 
     @property
     def width(self) -> int:
-        """Of the range; 0 where it is the score alone."""
+        """The range's width; 0 if it is the score alone."""
         return self.most - self.least
 
     @property
     def error(self) -> float:
-        """Of the score."""
+        """The score's absolute error."""
         return abs(self.score - self.consensus)
 
 
 @dataclass(frozen=True)
 class Ranges:
-    """Figures of many.
+    """Figures over many radiographs.
 
     Attributes:
         count: radiographs with a range and a consensus.

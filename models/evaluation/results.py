@@ -1,4 +1,4 @@
-"""What came of each case of a radiograph pack, compared with what people drew and scored."""
+"""The result for each case of a radiograph pack, compared with what people drew and scored."""
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -42,13 +42,13 @@ class Analysed(Protocol):
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one case; the masks themselves are not kept.
+    """The result for one case; the masks themselves are not kept.
 
     Attributes:
         shares: in the reference's order; NaN where a lung was not found.
         lung_dice, disease_dice: against the drawn masks; None where there is none.
-        threshold: over which a share counted.
-        score_range: least and most score; None where it was not measured, or without a score.
+        threshold: a zone counted if its share was above it.
+        score_range: lowest and highest score; None if it was not measured, or without a score.
         diseased_share: diseased part of the lungs; None where no lung was found.
     """
 
@@ -93,7 +93,7 @@ def dice(found: Mask, drawn: Mask) -> float:
 
 
 def mean_absolute_error(results: Iterable[Result]) -> float:
-    """Of the score against the readers' consensus, over those that have both; NaN where none has."""
+    """The score's mean absolute error against the readers' consensus, over results with both; NaN if none has."""
     errors = [
         abs(result.score - result.case.score)
         for result in results
@@ -105,7 +105,7 @@ def mean_absolute_error(results: Iterable[Result]) -> float:
 def brixia_correlation(results: Iterable[Result]) -> tuple[float, int]:
     """Spearman's rank correlation of zone share and mean Brixia zone score, and the number of zones.
 
-    Sides or ends mixed up show here: it falls when either is turned round.
+    It falls when left and right, or top and bottom, are mixed up.
     """
     pairs = [
         pair
@@ -120,7 +120,7 @@ def brixia_correlation(results: Iterable[Result]) -> tuple[float, int]:
 
 
 def area_under_curve(positive: Sequence[float], negative: Sequence[float]) -> float:
-    """How often a value of ``positive`` is over one of ``negative``, ties counted half; NaN where there is none of one.
+    """How often a value of ``positive`` is above one of ``negative``, ties counted half; NaN if either is empty.
 
     It is the area under the receiver operating characteristic.
     """

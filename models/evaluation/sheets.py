@@ -21,12 +21,12 @@ from models.workflow import Workflow
 
 Colour: TypeAlias = tuple[int, int, int]
 Load: TypeAlias = Callable[[argparse.Namespace, float | None], Workflow]
-"""The weights that the options name, and a threshold in place of the card's, to the workflow."""
+"""From options, which name weights, and a threshold in place of the card's to a workflow."""
 
 SIDE: Final = 256
 """Longest side of a radiograph on a sheet, pixels."""
 MOST: Final = 200
-"""Radiographs a sheet: a JPEG ends at 65,535 rows."""
+"""Most radiographs per sheet: a JPEG ends at 65,535 rows."""
 CYAN: Final[Colour] = (255, 255, 0)  # blue, green, red
 RED: Final[Colour] = (60, 60, 255)
 YELLOW: Final[Colour] = (0, 230, 255)
@@ -36,16 +36,16 @@ _INK: Final[Colour] = (235, 235, 235)
 _TINT: Final = 0.35
 _GAP: Final = 10
 _BETWEEN: Final = 24
-"""More of it between two cases, so that nobody takes one's pictures for the other's."""
+"""Extra gap between two cases, so that nobody takes one's pictures for the other's."""
 _LINE: Final = 17
 """From one line of text to the next, pixels."""
 _LETTERS: Final = 34
-"""In a line under a picture."""
+"""Letters per line under a picture."""
 _PICTURES: Final = 8
 """Side by side on a sheet, at most: a case has two or three."""
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_SCALE: Final = 0.42
-# Thin coloured lines fade where colour is kept at half the resolution.
+# Thin coloured lines fade if colour is stored at half the resolution.
 _JPEG: Final = (
     cv2.IMWRITE_JPEG_QUALITY,
     90,
@@ -84,12 +84,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds what ``run`` reads, apart from the first pair of weights and the device."""
     command.add_argument("--data", type=Path, nargs="+", required=True, help="folders of the radiograph packs")
     command.add_argument("--out", type=Path, required=True, help="folder for the sheets; they show radiographs")
-    command.add_argument("--split", default="val", help="of the packs' tables; all: every radiograph")
-    command.add_argument("--count", type=_count, default=40, help=f"radiographs a sheet, {MOST} at most")
-    command.add_argument("--other-lungs", type=Path, help="of a second pair; left out: the first pair's")
-    command.add_argument("--other-disease", type=Path, help="of a second pair; left out: the first pair's")
+    command.add_argument("--split", default="val", help="split of the packs' tables; all: every radiograph")
+    command.add_argument("--count", type=_count, default=40, help=f"radiographs per sheet, at most {MOST}")
+    command.add_argument("--other-lungs", type=Path, help="stage I of a second pair, if not the first pair's")
+    command.add_argument("--other-disease", type=Path, help="stage II of a second pair, if not the first pair's")
     command.add_argument("--threshold", type=float, help="instead of the cards'")
-    command.add_argument("--seed", type=int, default=0, help="of the draw")
+    command.add_argument("--seed", type=int, default=0, help="seed of the random choice")
 
 
 def run(options: argparse.Namespace, load: Load) -> int:
@@ -184,7 +184,7 @@ def caption(case: Case) -> list[str]:
 def said(analysis: Analysis) -> list[str]:
     """Lines on what a pair of weights found: score, shares in per cent, the head's probability, flags.
 
-    Shares stand as they lie in the picture: the patient's right lung from top to bottom, then the left.
+    Shares are in the picture's order: the patient's right lung from top to bottom, then the left.
     """
     score = "-" if analysis.score is None else str(analysis.score)
     label = "" if analysis.disease_probability is None else f"   P(disease) {analysis.disease_probability:.2f}"
@@ -252,20 +252,20 @@ def _text(lines: Sequence[str], width: int) -> Pixels:
     """uint8 [h, width, 3]: one line below the other."""
     picture = _blank(_LINE * len(lines) + _GAP // 2, width)
     for place, line in enumerate(lines, start=1):
-        # The font has no other letters.
+        # The font has only ASCII letters.
         known = line.encode("ascii", "replace").decode()
         cv2.putText(picture, known, (_GAP, _LINE * place - 2), _FONT, _FONT_SCALE, _INK, 1, cv2.LINE_AA)
     return picture
 
 
 def _beside(pictures: Sequence[Pixels]) -> Pixels:
-    """Side by side on common ground, their tops in line."""
+    """Side by side on one background, their tops in line."""
     height = max(len(picture) for picture in pictures)
     return np.hstack([np.vstack([one, _blank(height - len(one), one.shape[1])]) for one in pictures])
 
 
 def _below(pictures: Sequence[Pixels], width: int) -> Pixels:
-    """One below the other on common ground ``width`` pixels wide, their left edges in line."""
+    """One below the other on one background ``width`` pixels wide, their left edges in line."""
     return np.vstack([np.hstack([one, _blank(len(one), width - one.shape[1])]) for one in pictures])
 
 
@@ -274,7 +274,7 @@ def _blank(height: int, width: int) -> Pixels:
 
 
 def _draw_box(picture: Pixels, box: Rectangle, shape: tuple[int, ...]) -> None:
-    """A box in place, brought from a radiograph of ``shape`` (H, W) to the picture's size."""
+    """Draws a box in place, scaled from a radiograph of ``shape`` (H, W) to the picture's size."""
     left, top, width, height = box
     down, along = picture.shape[0] / shape[0], picture.shape[1] / shape[1]
     first = (round(left * along), round(top * down))

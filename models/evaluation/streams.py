@@ -1,4 +1,4 @@
-"""Whether the drift alert rings for a stream of radiographs: its rule, tried on a pack."""
+"""Tries the drift alert's rule on streams of radiographs that are made of a pack."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from models.quality.drift import DISTANCE_LIMIT, Measures, Reference, distance, 
 from models.workflow import Workflow
 
 _FLAT = 0.25
-"""What is left of the contrast in the stream that is low in it."""
+"""The part of the contrast that is left in the low-contrast stream."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Stream:
     Attributes:
         keep: which radiographs are in it.
         change: what was done to them, uint8 [H, W] each.
-        rings: whether the alert should.
+        rings: whether the alert should ring.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Drift:
     Attributes:
         radiographs: in the stream, from which samples are drawn with replacement.
         distances: the median over the samples, by measure.
-        rang: share of samples of which at least one measure is at the limit.
+        rang: share of samples with at least one measure over the limit.
     """
 
     stream: Stream
@@ -78,7 +78,7 @@ STREAMS: Final = (
 
 
 def card_reference(workflow: Workflow) -> dict[str, tuple[float, ...]]:
-    """Both cards' reference; empty where they have none."""
+    """Both cards' references together; empty if they have none."""
     cards = (workflow.lungs.card, workflow.disease.card)
     return {name: shares for card in cards if card for name, shares in card.reference.items()}
 
@@ -91,7 +91,7 @@ def measure(
 
 
 def drift(stream: Stream, measured: Sequence[Measures], known: Reference, size: int, samples: int, seed: int) -> Drift:
-    """Draws ``samples`` samples of ``size`` radiographs and holds each against the reference."""
+    """Draws ``samples`` samples of ``size`` radiographs and compares each with the reference."""
     rng = np.random.default_rng(seed)
     found: list[dict[str, float]] = []
     for _ in range(samples):

@@ -1,4 +1,4 @@
-"""What an acceptance judges: a pair of weights, or whatever else answers to a case."""
+"""What an acceptance judges: a pair of weights, or anything else that can analyse a case."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,8 +14,8 @@ class Subject:
     """What is judged.
 
     Attributes:
-        description: what there is to know of it, by label.
-        analyse: a case to what is said of it; the same again for the same case.
+        description: what the report says about it, by label.
+        analyse: from a case to its analysis; the same case always gives the same.
         parallel: how many cases it may be given at a time.
     """
 
@@ -24,12 +24,12 @@ class Subject:
     parallel: int = 1
 
     def described(self, **labels: str) -> "Subject":
-        """The same, with more known of it, which comes first."""
+        """The same with more labels, which come first."""
         return replace(self, description={**labels, **self.description})
 
     @classmethod
     def of_workflow(cls, workflow: Workflow) -> "Subject":
-        """The networks in this process."""
+        """A subject that runs the networks in this process."""
         description = {
             "Stage I": _describe(workflow.lungs),
             "Stage II": _describe(workflow.disease),

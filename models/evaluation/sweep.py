@@ -1,4 +1,4 @@
-"""The threshold over which a zone counts, chosen by trying all from 0 to 1 by 0.01."""
+"""The threshold over which a zone counts, chosen by trying all from 0 to 1 in steps of 0.01."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ def count_zones(shares: ArrayLike, threshold: float) -> NDArray[np.int64]:
 
 
 def sweep(shares: ArrayLike, consensus: ArrayLike) -> Sweep:
-    """Of shares [N, 6] against the readers' consensus [N]."""
+    """Tries all thresholds on shares [N, 6] against the readers' consensus [N]."""
     wanted = np.asarray(consensus, np.float64)
     errors = [float(np.abs(count_zones(shares, threshold) - wanted).mean()) for threshold in THRESHOLDS]
     return Sweep(np.array(errors))

@@ -19,28 +19,28 @@ from models.pack import Case
 from models.workflow import GRID
 
 AFFECTED_FROM: Final = 1.0
-"""A zone is affected by the radiologists' word when the mean of their Brixia scores (0..3) is at least this."""
+"""The radiologists call a zone affected when the mean of their Brixia scores (0..3) is at least this."""
 EDGES: Final = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
-"""Of the bins of shares; a bin holds its lower edge."""
+"""Edges of the bins of shares; a bin holds its lower edge."""
 _WRONG_SIDES: Final = [3, 4, 5, 0, 1, 2]
 _UPSIDE_DOWN: Final = [2, 1, 0, 5, 4, 3]
 
 
 @dataclass(frozen=True)
 class BrixiaAgreement:
-    """Of shares with the mean of two radiologists' zone scores.
+    """Agreement of shares with the mean of two radiologists' zone scores.
 
     Attributes:
         right: Spearman's rank correlation over all zones, resampled by radiograph.
-        wrong_sides, upside_down: the same with the lungs exchanged, or the zones of each turned over: controls.
-        lost_by_sides, lost_upside_down: how much less those are.
+        wrong_sides, upside_down: controls: the same with the lungs exchanged, or each lung's zones upside down.
+        lost_by_sides, lost_upside_down: how much lower the controls are.
         readers: rank correlation of the two radiologists; NaN where only one read.
         others: rank correlation of the pack's published shares, on the same radiographs where it has them.
         by_zone: rank correlation of each zone.
         kappa, sensitivity, specificity, area: of affected or not, by share over the threshold; area under the curve
             of shares at any threshold.
         readers_kappa: of affected or not between the radiologists.
-        affected: share of zones that are by the radiologists' word.
+        affected: share of zones that the radiologists call affected.
     """
 
     radiographs: int
@@ -61,7 +61,7 @@ class BrixiaAgreement:
 
     @property
     def is_oriented(self) -> bool:
-        """Whether sides and ends are where they should be: either control is worse beyond chance."""
+        """Whether left and right, top and bottom are as they should be: both controls are worse beyond chance."""
         return self.lost_by_sides.low > 0 and self.lost_upside_down.low > 0
 
 
@@ -80,7 +80,7 @@ class Bin:
 
 
 def brixia_agreement(results: Sequence[Result], resamples: int, seed: int) -> BrixiaAgreement | None:
-    """Over the scored radiographs that radiologists gave Brixia scores; None with fewer than three."""
+    """Agreement over the scored radiographs that have Brixia scores; None with fewer than three."""
     read = [result for result in results if result.case.brixia and result.score is not None]
     if len(read) < 3:
         return None
@@ -126,7 +126,7 @@ def brixia_agreement(results: Sequence[Result], resamples: int, seed: int) -> Br
 
 
 def calibrated_by_brixia(results: Sequence[Result]) -> list[Bin]:
-    """How many of the zones with such a share the radiologists call affected."""
+    """By bin of shares, how many of the zones the radiologists call affected."""
     read = [result for result in results if result.case.brixia and result.score is not None]
     pairs = [
         (share, float(score >= AFFECTED_FROM))
@@ -137,12 +137,12 @@ def calibrated_by_brixia(results: Sequence[Result]) -> list[Bin]:
 
 
 def calibrated_by_masks(results: Sequence[Result]) -> list[Bin]:
-    """What share of such zones radiologists drew as diseased, where the pack has lung and disease masks."""
+    """By bin of shares, the share drawn as diseased, where the pack has lung and disease masks."""
     return _bins(share_pairs(results))
 
 
 def share_pairs(results: Sequence[Result]) -> list[tuple[float, float]]:
-    """Of each zone the share that was found and the one that people drew."""
+    """For each zone the share that was found and the one that people drew."""
     pairs = []
     for result in results:
         if result.score is None or not (result.case.has_lungs and result.case.has_disease):
@@ -168,7 +168,7 @@ def _on_grid(mask: np.ndarray) -> np.ndarray:
 
 
 def _bins(pairs: Sequence[tuple[float, float]]) -> list[Bin]:
-    """Bins that hold any zone, by rising share."""
+    """The bins that hold a zone, by rising share."""
     if not pairs:
         return []
     found, said = np.array(pairs).T
@@ -179,7 +179,7 @@ def _bins(pairs: Sequence[tuple[float, float]]) -> list[Bin]:
 
 def _rank(shares: Numbers, said: Numbers) -> float:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConstantInputWarning)  # a resample of one kind: NaN
+        warnings.simplefilter("ignore", ConstantInputWarning)  # a constant resample gives NaN
         return float(spearmanr(shares.ravel(), said.ravel()).statistic)
 
 

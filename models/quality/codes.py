@@ -26,5 +26,5 @@ REFUSING = frozenset({NOT_CHEST, NOT_FRONTAL, ROTATED, LUNGS_NOT_FOUND, SINGLE_L
 
 
 def refusal_reasons(flags: Iterable[str]) -> tuple[str, ...]:
-    """Of a radiograph that got no score, the flags for which it got none."""
+    """The flags because of which a radiograph got no score."""
     return tuple(flag for flag in flags if flag in REFUSING or flag == INVERTED_POLARITY)

@@ -1,4 +1,4 @@
-"""Measures of a radiograph by whose distributions a site's radiographs can be held against those of a reference."""
+"""Measures of radiographs, by whose distributions a site's radiographs can be compared with a reference."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
@@ -20,17 +20,17 @@ DISEASE_MEASURES: Final = ("diseased_share",)
 EDGES: Final = tuple(step / 40 for step in range(1, 40))
 """Where distributions are compared; all measures lie in 0..1."""
 DISTANCE_LIMIT: Final = 0.25
-"""A distribution this far from the reference's, or farther, is another one; ``docs/models.md`` has the figures."""
+"""A distribution this far from the reference's, or farther, counts as different; figures in ``docs/models.md``."""
 LEAST_COUNT: Final = 100
-"""Radiographs under which a distribution is not judged."""
+"""A distribution of fewer radiographs is not judged."""
 
 
 def picture_measures(picture: Pixels, height: int, width: int) -> dict[str, float]:
-    """Brightness (mean gray), contrast (deviation over the largest there can be) and aspect (width over both sides).
+    """Brightness (mean gray), contrast (deviation over the largest possible) and aspect (width over both sides' sum).
 
     Args:
-        picture: uint8 [S, S], the radiograph as it came, at stage I's input size.
-        height, width: of the radiograph as it came, pixels.
+        picture: uint8 [S, S], the radiograph as received, at stage I's input size.
+        height, width: of the radiograph as received, pixels.
     """
     mean, deviation = (float(figure.item()) for figure in cv2.meanStdDev(picture))
     return {"brightness": mean / 255, "contrast": deviation / 127.5, "aspect": width / (width + height)}
@@ -40,7 +40,7 @@ def lung_measures(picture: Pixels, lungs: Mask) -> dict[str, float]:
     """The lungs' area over the picture's, and their mean gray where there are any.
 
     Args:
-        picture: uint8 [S, S], the radiograph as it came.
+        picture: uint8 [S, S], the radiograph as received.
         lungs: bool [S, S], cleaned.
     """
     area = np.count_nonzero(lungs)

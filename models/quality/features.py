@@ -1,6 +1,6 @@
-"""What the rule sees of a picture: two thumbnails and how the lungs that stage I finds lie, look and match.
+"""What the rule sees of a picture: two thumbnails, and the place, look and symmetry of the lungs stage I finds.
 
-Everything is counted on 64 x 64 pixels, so that it costs a fraction of a millisecond a radiograph.
+Everything is computed on 64 x 64 pixels, which takes a fraction of a millisecond per radiograph.
 """
 
 from typing import Final, TypeAlias
@@ -18,7 +18,7 @@ THUMBNAIL: Final = 16
 SIDES: Final = 24
 """Side of the square on which the lungs' surroundings are compared with their mirror image, pixels."""
 _BELOW: Final = 0.15
-"""Part of the lungs' height below them in which the stomach's bubble of air lies."""
+"""How far below the lungs the stomach's air bubble lies, as a part of their height."""
 _PLACES: Final[Numbers] = np.asarray((np.arange(SIDE) + 0.5) / SIDE, np.float32)
 _LEAST_MASS = 1e-3
 _LEAST_DEVIATION = 4.0
@@ -31,13 +31,13 @@ def shrink(picture: Pixels | ProbabilityMap) -> Numbers:
 
 
 def thumbnail(gray: Numbers) -> Numbers:
-    """Gray float32 [64, 64] at 16 x 16 with mean 0 and deviation 1: its negative is that of the inverted picture."""
+    """Gray float32 [64, 64] at 16 x 16 with mean 0 and deviation 1; an inverted picture has the negative of it."""
     small = cv2.resize(gray, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
     return np.asarray((small - small.mean()) / max(float(small.std()), _LEAST_DEVIATION), np.float32)
 
 
 def chest_features(gray: Numbers, lungs: Numbers) -> Numbers:
-    """All that the rule weighs: float32 [2 * 256 + n].
+    """All features that the rule weighs: float32 [2 * 256 + n].
 
     Args:
         gray: float32 [64, 64], the picture, 0..255.
@@ -48,7 +48,7 @@ def chest_features(gray: Numbers, lungs: Numbers) -> Numbers:
 
 
 def side_features(gray: Numbers, lungs: Numbers) -> Numbers:
-    """What tells right from left around the lungs: float32 [2 * 288], the negative of it for the mirrored picture.
+    """Features that tell right from left around the lungs: float32 [2 * 288]; a mirrored picture has the negative.
 
     Args:
         gray: float32 [64, 64], the picture, 0..255.
@@ -120,7 +120,7 @@ def _span(centre: float, deviation: float) -> slice:
 
 
 def _looks(scaled: Numbers, inside: NDArray[np.bool_], box: tuple[slice, slice], middle: int) -> tuple[float, ...]:
-    """How lungs, what lies around and what lies between differ in gray, and how alike both sides are."""
+    """How the lungs, what is around and what is between them differ in gray, and how alike both sides are."""
     lungs, around = scaled[inside], scaled[box][~inside[box]]
     lung = float(lungs.mean()) if len(lungs) else 0.0
     spread = float(lungs.std()) if len(lungs) else 0.0
@@ -139,7 +139,7 @@ def _grays(gray: Numbers, scaled: Numbers) -> tuple[float, ...]:
 
 
 def _levels(weights: Numbers, middle: int, y: float, high: float) -> tuple[float, ...]:
-    """Width of the lungs and of the gap between them, high up, in the middle and low down: which way is up."""
+    """Widths of the lungs and of the gap between them at the top, middle and bottom; they show which way is up."""
     widths, gaps = [], []
     for place in (y - 1.2 * high, y, y + 1.2 * high):
         row = weights[min(max(int(place * SIDE), 0), SIDE - 1)]

@@ -1,4 +1,4 @@
-"""What the lungs that were found say."""
+"""Quality flags from the lungs that were found."""
 
 import numpy as np
 
@@ -18,15 +18,15 @@ from models.quality.picture import percentile_grays
 BORDERLINE_MARGIN = 0.02
 """A share this near to the threshold could fall on either side of it."""
 CUT_OFF_LENGTH = 0.1
-"""Part of a picture's side over which lungs may reach its edge; where they do so longer, some of them is missing."""
+"""Lungs that touch a picture's edge along this part of its side, or more, are cut off."""
 DARK, BRIGHT = 16, 230
 """Gray levels of 256 near which no texture of a lung is left."""
 EXPOSED_SHARE = 0.25
-"""Share of the lungs' pixels up to ``DARK``, or from ``BRIGHT``, from which a radiograph is over- or under-exposed."""
+"""A radiograph is over- or under-exposed when this share of the lungs is at most ``DARK`` or at least ``BRIGHT``."""
 
 
 def lung_flags(lungs: LungPair) -> tuple[str, ...]:
-    """How many were found."""
+    """Flags for how many lungs were found."""
     if lungs.found == 0:
         return (LUNGS_NOT_FOUND,)
     if lungs.found == 1:
@@ -35,7 +35,7 @@ def lung_flags(lungs: LungPair) -> tuple[str, ...]:
 
 
 def mask_flags(picture: Pixels, lungs: Mask) -> tuple[str, ...]:
-    """Exposure within the lungs, and whether the picture's edge cuts them off.
+    """Flags for exposure within the lungs, and for lungs that the picture's edge cuts off.
 
     As on film, too much exposure is dark and too little is bright.
 
@@ -58,7 +58,7 @@ def mask_flags(picture: Pixels, lungs: Mask) -> tuple[str, ...]:
 
 
 def margin_flags(margin: float | None) -> tuple[str, ...]:
-    """What the distance of the nearest share to the threshold says."""
+    """The flag for a share near to the threshold."""
     return (BORDERLINE,) if margin is not None and margin < BORDERLINE_MARGIN else ()
 
 

@@ -1,4 +1,4 @@
-"""The fitted rule that tells a frontal chest radiograph from all else, and one the wrong way round from a right one."""
+"""The fitted rule that tells frontal chest radiographs from other pictures, and finds inverted and mirrored ones."""
 
 import json
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from models.quality.codes import MIRRORED, NOT_CHEST, NOT_FRONTAL, ROTATED
 from models.quality.features import THUMBNAIL, Numbers, chest_features, shrink, side_features, thumbnail
 
 KINDS: Final = ("chest", ROTATED, NOT_FRONTAL, NOT_CHEST)
-"""What the rule tells apart; what is no chest is told by its code."""
+"""What the rule tells apart: a frontal chest, and everything else by its code."""
 RULE_FILE: Final = Path(__file__).parents[1] / "weights" / "quality.json"
 _ARRAYS: Final = ("mean", "scale", "bias", "weights", "polarity", "sides")
 _FARTHEST = 4.0
-"""Deviations from the mean at which a feature counts no further: nothing strange outweighs all else."""
+"""Deviations from the mean at which a feature is clipped, so that one strange feature cannot outweigh the rest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,15 +43,15 @@ class KindRule:
 
 @dataclass(frozen=True, eq=False)
 class ChestRule(KindRule):
-    """Tells the kinds apart, and what is the wrong way round; fitted for one stage I: another is sure in other places.
+    """Tells the kinds apart and finds inverted and mirrored pictures; fitted to the maps of one stage I.
 
     Attributes:
         fitted_for: SHA-256 of stage I's weights.
-        threshold: log odds of a frontal chest against the rest under which a picture is refused.
-        polarity: float32 [128], weights of the left half of the mirrored mean of a thumbnail.
-        polarity_threshold: a picture whose sum of those is under the negative of it is inverted.
-        sides: float32 [576], weights of what tells right from left.
-        sides_threshold: a chest whose sum of those is under the negative of it is mirrored.
+        threshold: a picture whose log odds of a frontal chest against the rest are below this is refused.
+        polarity: float32 [128], weights of ``polarity_features``.
+        polarity_threshold: a picture whose weighted sum is below minus this is inverted.
+        sides: float32 [576], weights of ``side_features``.
+        sides_threshold: a chest whose weighted sum is below minus this is mirrored.
     """
 
     fitted_for: str
@@ -62,11 +62,11 @@ class ChestRule(KindRule):
     sides_threshold: float
 
     def flags(self, picture: Pixels, lung_map: ProbabilityMap, inverted: bool = False) -> tuple[str, ...]:
-        """Why this is no frontal chest radiograph, or that it seems to be a mirrored one: one code, or none.
+        """Why this is not a frontal chest radiograph, or that it seems to be mirrored: one code, or none.
 
         Args:
             picture: uint8 [S, S], as stage I saw it.
-            lung_map: float32 [S, S], what stage I said.
+            lung_map: float32 [S, S], stage I's map.
             inverted: the picture is known to be inverted; it is judged as if it were not.
         """
         gray, lungs = shrink(picture), shrink(lung_map)
@@ -91,14 +91,14 @@ class ChestRule(KindRule):
 
 
 def chest_odds(logits: Numbers) -> Numbers:
-    """Log odds of a frontal chest against all else, float32 [...] of logits [..., 4]."""
+    """Log odds of a frontal chest against all other kinds, float32 [...] of logits [..., 4]."""
     others = logits[..., 1:]
     highest = others.max(-1)
     return np.asarray(logits[..., 0] - highest - np.log(np.exp(others - highest[..., None]).sum(-1)), np.float32)
 
 
 def polarity_features(gray: Numbers) -> Numbers:
-    """The left half of a thumbnail's mean with its mirror image, float32 [128]: chests lie either way round."""
+    """The left half of a thumbnail's mean with its mirror image, float32 [128], as a chest may be mirrored."""
     small = thumbnail(gray)
     return np.asarray((small + small[:, ::-1])[:, : THUMBNAIL // 2].ravel() / 2, np.float32)
 
@@ -129,5 +129,5 @@ def default_rule() -> ChestRule:
 
 
 def looks_inverted(picture: Pixels) -> bool:
-    """Whether a picture uint8 [S, S] is inverted, by the rule that comes with the package: it needs no network."""
+    """Whether a picture uint8 [S, S] is inverted, by the package's rule, which needs no network for this."""
     return default_rule().is_inverted(picture)

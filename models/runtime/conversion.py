@@ -1,4 +1,4 @@
-"""From torch to the CPU engine's form."""
+"""Converts PyTorch networks to OpenVINO, for the CPU engine."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -16,18 +16,18 @@ from torch import Tensor, nn
 from models.runtime.errors import ConversionError
 
 TOLERANCE = 1e-3
-"""How far a probability may move; other orders of the same arithmetic move it by half of this in the worst case."""
+"""How far a probability may move; the same arithmetic in another order moves it by half of this at worst."""
 
 
 def convert(network: nn.Module, input_size: int) -> ov.Model:
-    """A network for OpenVINO: float32 [1, 3, input_size, input_size] to what the network answers.
+    """Converts a network for OpenVINO: float32 [1, 3, input_size, input_size] to the network's answer.
 
     Args:
         network: in eval mode, float32, on the CPU.
 
     Raises:
-        ConversionError: it cannot be exported or compiled, answers otherwise when it is, or gives one answer to all
-            pictures.
+        ConversionError: it cannot be exported or compiled, its answers change when it is, or it gives the same answer
+            to all pictures.
     """
     generator = torch.Generator().manual_seed(0)
     one, other = (torch.rand(1, 3, input_size, input_size, generator=generator) for _ in range(2))
@@ -50,7 +50,7 @@ def convert(network: nn.Module, input_size: int) -> ov.Model:
 
 
 def _exported(network: nn.Module, example: Tensor) -> ov.Model:
-    """As the network is written: with nothing folded its constants are the weights, which float16 may keep exactly."""
+    """Exports without folding: the constants are then the weights themselves, which float16 may keep exactly."""
     with _quiet(), torch.no_grad():
         decoder = TorchFXPythonDecoder.from_exported_program(torch.export.export(network, (example,)))
         frontend = FrontEndManager().load_by_framework("pytorch")
@@ -68,7 +68,7 @@ def _fix_shape(model: ov.Model, shape: Sequence[int]) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Drops what OpenVINO writes to the root logger about its progress; loggers with a name are left alone."""
+    """Drops OpenVINO's progress messages in the root logger; named loggers are left alone."""
     logging.root.addFilter(_nothing)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Networks that were converted for the CPU engine, on disk: two files a network beside its weights, or in a cache."""
+"""Networks converted for the CPU engine, on disk: two files per network, beside its weights or in a cache."""
 
 import hashlib
 import re
@@ -19,26 +19,26 @@ _BLANKS: Final = re.compile(rb">\s+<")
 
 
 def beside(weights: Path, form: Form) -> Path:
-    """``disease.safetensors`` to ``disease.int8.xml``; the numbers lie in ``disease.int8.bin``."""
+    """The converted file, such as ``disease.int8.xml`` beside ``disease.safetensors``; its numbers are in ``.bin``."""
     return weights.with_suffix(f".{form}.xml")
 
 
 def in_cache(folder: Path, card: ModelCard) -> Path:
-    """The float form's place in a folder for networks of any weights."""
+    """The float form's path in a folder for networks of any weights."""
     return folder / f"{card.sha256}.float.xml"
 
 
 def holding(weights: Path, card: ModelCard) -> tuple[Precision, ...]:
-    """The number formats in which weights may run unasked; int8 only with its own form beside them."""
+    """The number formats that ``auto`` may choose for weights; int8 only if its own form is beside them."""
     return tuple(one for one in card.holding if one != "int8" or beside(weights, "int8").is_file())
 
 
 def find(weights: Path, card: ModelCard, precision: Precision, cache: Path | None) -> ov.Model | None:
-    """The converted network that a precision is computed from; None where there is none of these weights.
+    """The converted network for a precision; None if none was made from these weights.
 
     Args:
-        weights: the file that the card belongs to; need not be there itself.
-        cache: a folder that is looked into as well.
+        weights: the file that the card belongs to; it need not exist.
+        cache: a second folder to look in.
 
     Raises:
         CheckpointError: the files are damaged, or not those that the card names.
@@ -56,7 +56,7 @@ def find(weights: Path, card: ModelCard, precision: Precision, cache: Path | Non
 
 
 def keep(model: ov.Model, xml: Path, card: ModelCard) -> str:
-    """Writes a converted network's two files, each whole, and returns the digest that a card knows them by.
+    """Writes a converted network's two files, each atomically, and returns the digest for its card.
 
     Args:
         model: its operations lose their names, which are a tenth of the text.
@@ -74,7 +74,7 @@ def keep(model: ov.Model, xml: Path, card: ModelCard) -> str:
         ov.save_model(model, saved, compress_to_fp16=True)
         # A quarter of the text is blanks.
         text, numbers = _BLANKS.sub(b"><", saved.read_bytes()), saved.with_suffix(".bin").read_bytes()
-    # The numbers first: who finds the text finds them too.
+    # The numbers first, so that whoever finds the text finds them too.
     write_file(xml.with_suffix(".bin"), numbers)
     write_file(xml, text)
     return _digest(text, numbers)

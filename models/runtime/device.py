@@ -15,7 +15,7 @@ logger = logging.getLogger("cxr.device")
 
 
 def resolve_device(name: str) -> str:
-    """``auto`` (a GPU that can be used, else the CPU), ``cpu``, ``cuda`` or ``cuda:N`` as ``cpu`` or ``cuda:N``.
+    """Turns ``auto`` (a usable GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N`` into ``cpu`` or ``cuda:N``.
 
     Raises:
         DeviceError: CUDA was asked for and cannot be used; the message says what was found and what is needed.
@@ -39,17 +39,17 @@ def is_cpu(device: str) -> bool:
 
 
 def resolve_precision(name: str, device: str, role: Role, holding: Collection[Precision] = ()) -> Precision:
-    """The number format of one stage; any name but ``auto`` is itself.
+    """The number format of one stage; any name but ``auto`` stands for itself.
 
-    ``auto`` is on a CPU the fastest that the processor has and in which the weights hold, else float32; on a GPU
-    float16 for stage II. Stage I stays in float32 there, as one pixel more or less of its mask moves the crop that
-    stage II sees.
+    On a CPU ``auto`` is the fastest format of ``holding`` that the processor supports, else float32. On a GPU it is
+    float16 for stage II; stage I stays in float32 there, because one pixel more or less in its mask moves the crop
+    that stage II sees.
 
     Args:
-        holding: number formats in which the weights may run unasked.
+        holding: number formats that ``auto`` may choose for the weights.
 
     Raises:
-        DeviceError: no such format, or none of this device.
+        DeviceError: no such format, or the device does not support it.
     """
     if name == "auto" and not is_cpu(device):
         return "float16" if role == "disease" else "float32"
@@ -65,12 +65,12 @@ def resolve_precision(name: str, device: str, role: Role, holding: Collection[Pr
 
 
 def default_batch_size(device: str) -> int:
-    """Above it a larger batch gains no speed, and those in it wait the longer for each other."""
+    """The largest useful batch: larger ones gain no speed and make radiographs wait longer for each other."""
     return 1 if is_cpu(device) else 16
 
 
 def memory_readers(device: str) -> dict[str, Callable[[], int]]:
-    """Tell the bytes of a GPU's memory: ``allocated`` by tensors, ``reserved`` by this process. A CPU has none."""
+    """Functions that read a GPU's memory in bytes: ``allocated`` by tensors, ``reserved`` by this process."""
     if is_cpu(device):
         return {}
     import torch

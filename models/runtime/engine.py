@@ -1,4 +1,4 @@
-"""What runs a stage's network; one kind for each kind of device."""
+"""The interface of what runs a stage's network; each kind of device has its own engine."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias
@@ -25,19 +25,19 @@ class Engine(Protocol):
     """One network on one device.
 
     Attributes:
-        streams: launches that may usefully be under way at once.
+        streams: how many launches may usefully run at once.
     """
 
     streams: int
 
     def warm_up(self, max_batch_size: int) -> int:
-        """Makes every later batch as fast as the next; returns the largest batch worth launching."""
+        """Does what would slow the first batches down; returns the largest batch worth launching."""
 
     def launch(self, batch: Sequence[StageInput], alone: bool) -> Pending:
         """Sends prepared pictures through the network.
 
         Args:
-            alone: nothing else asks for the processors, so that one picture may have all of them.
+            alone: nothing else needs the processors, so that one picture may have all of them.
 
         Raises:
             OutOfMemoryError: a smaller batch might fit.

@@ -2,15 +2,15 @@
 
 
 class DeviceError(ValueError):
-    """The device or the number format that was asked for is not there."""
+    """The device or the number format that was asked for is not available."""
 
 
 class ConversionError(ValueError):
-    """A network cannot be brought into the CPU engine's form, or answers otherwise in it."""
+    """A network cannot be converted for the CPU engine, or gives other answers when converted."""
 
 
 class NotFiniteError(ArithmeticError):
-    """A network answered with something that is not a number: nothing may be concluded from it."""
+    """A network's answer contains NaN or infinity and must not be used."""
 
 
 class OutOfMemoryError(MemoryError):
@@ -18,4 +18,4 @@ class OutOfMemoryError(MemoryError):
 
 
 class DeviceFailure(RuntimeError):
-    """The device computes nothing more in this process."""
+    """The device can compute nothing more in this process."""

@@ -1,6 +1,6 @@
-"""The NVIDIA GPUs of this machine, and what keeps PyTorch from one of them.
+"""The NVIDIA GPUs of this machine, and why PyTorch cannot use one of them.
 
-The driver is asked itself first: loading PyTorch takes seconds, and PyTorch says only that there is no CUDA.
+The driver itself is asked first: loading PyTorch takes seconds, and PyTorch says only that there is no CUDA.
 """
 
 import ctypes
@@ -11,17 +11,17 @@ from typing import Final
 
 _DRIVER: Final = "libcuda.so.1"
 _NO_DEVICE: Final = 100
-"""CUDA_ERROR_NO_DEVICE, of a driver without a GPU."""
+"""CUDA_ERROR_NO_DEVICE, from a driver without a GPU."""
 
 
 def are_there() -> bool:
-    """Whether there is a GPU with its driver, of use or not."""
+    """Whether there is a GPU with its driver, usable or not."""
     status = _driver_status()
     return _driver_count() > 0 if status == 0 else status not in (None, _NO_DEVICE)
 
 
 def fault(number: int) -> str | None:
-    """What keeps PyTorch from the GPU of that number: what is needed and what was found; None where nothing does."""
+    """Why PyTorch cannot use the GPU of that number: what is needed and what was found; None if it can."""
     found = _driver_fault()
     if found is not None:
         return found
@@ -47,7 +47,7 @@ def name(device: str) -> str:
 
 
 def _driver_status() -> int | None:
-    """Of the driver's start; None without a driver."""
+    """The status of the driver's start; None without a driver."""
     try:
         return int(ctypes.CDLL(_DRIVER).cuInit(0))
     except OSError:
@@ -101,8 +101,8 @@ def _torch_fault(number: int) -> str | None:
 def _is_built_for(capability: tuple[int, int], kinds: Iterable[str]) -> bool:
     """Whether code for ``kinds``, such as ``sm_80`` and ``compute_90``, runs on a GPU.
 
-    Machine code runs within its major version from its minor one on; what is compiled when it is loaded runs on any
-    later GPU.
+    Machine code (``sm``) runs on its major version, from its minor version on. Code that is compiled when it is loaded
+    (``compute``) runs on any later GPU.
     """
     for kind in kinds:
         match = re.fullmatch(r"(sm|compute)_(\d+)(\d)", kind)

@@ -1,4 +1,4 @@
-"""A network captured as CUDA graphs: one launch a batch instead of one a kernel."""
+"""A network captured as CUDA graphs: one launch per batch instead of one per kernel."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ _TOLERANCE = 1e-3
 
 
 class GraphError(RuntimeError):
-    """The network cannot be captured, or answers otherwise when it is."""
+    """The network cannot be captured, or gives other answers when captured."""
 
 
 def buckets(max_batch_size: int) -> tuple[int, ...]:
@@ -42,7 +42,7 @@ class Captured:
     """A ``Forward`` of one batch size.
 
     Attributes:
-        replay: computes ``answer`` anew from what ``images`` holds.
+        replay: computes ``answer`` again from what ``images`` holds.
     """
 
     replay: Callable[[], None]
@@ -51,20 +51,20 @@ class Captured:
 
 
 class Recorder(Protocol):
-    """Captures on one device."""
+    """Captures networks on one device."""
 
     def record(self, forward: Forward, images: Tensor) -> Captured:
-        """The forward of that batch size; raises RuntimeError, of whatever kind the device has."""
+        """Captures the forward at that batch size; raises RuntimeError, of whatever kind the device has."""
 
     def wait(self) -> None:
-        """Until replays are done."""
+        """Waits until replays are done."""
 
     def release(self) -> None:
-        """Gives the memory of all that was captured back; nothing of it may be in use."""
+        """Frees the memory of everything captured; none of it may be in use."""
 
 
 class CudaRecorder:
-    """CUDA graphs on the current stream, which share their memory: the largest must come first."""
+    """Captures CUDA graphs on the current stream; they share memory, so the largest must come first."""
 
     def __init__(self) -> None:
         self._pool: _POOL_HANDLE | None = None
@@ -74,7 +74,7 @@ class CudaRecorder:
         for _ in range(_WARM_RUNS):
             forward(images)
         stream.synchronize()
-        # A graph's memory is its own: what the runs before it have left is not used.
+        # A graph has memory of its own and does not use what the runs before it left.
         torch.cuda.empty_cache()
         graph = torch.cuda.CUDAGraph()
         self._pool = self._pool or torch.cuda.graph_pool_handle()
@@ -94,7 +94,7 @@ class GraphedForward:
     """A ``Forward`` that replays captured graphs; batches in between are padded, larger ones run uncaptured.
 
     Each graph has one place for its input and one for its answer, which the next replay overwrites: calls must not
-    cross each other, and the answer must be read on the stream of the call.
+    overlap, and the answer must be read on the stream of the call.
     """
 
     def __init__(self, forward: Forward, recorder: Recorder) -> None:
@@ -109,10 +109,10 @@ class GraphedForward:
     def capture(self, new_pictures: Callable[[int], Tensor], sizes: Sequence[int]) -> int:
         """Captures the largest of ``sizes`` that fits and all below it, or none of them.
 
-        With a part of them a lone radiograph would be padded to the smallest that is left.
+        With small sizes missing, a lone radiograph would be padded to the smallest size captured.
 
         Args:
-            new_pictures: noise [N, 3, h, w] of a batch size, other noise at each call.
+            new_pictures: noise [N, 3, h, w] for a batch size, new at each call.
             sizes: ascending.
 
         Returns:
@@ -134,14 +134,14 @@ class GraphedForward:
                 fits = False
             else:
                 return fitting[-1]
-            # Not while the error is handled: its traceback holds what is to be released.
+            # Not inside the except blocks: the traceback holds what is to be released.
             self._recorder.release()
             if fits:
                 return fitting[-1]
         raise torch.OutOfMemoryError(f"a batch of {sizes[0]} does not fit")
 
     def _checked(self, images: Tensor, new_pictures: Callable[[int], Tensor]) -> Captured:
-        """The graph of one batch size, which has answered two other pictures as the network does."""
+        """Captures one batch size and checks on two other batches that it answers as the network does."""
         try:
             captured = self._recorder.record(self._forward, images)
         except RuntimeError as error:

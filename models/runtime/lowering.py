@@ -26,7 +26,7 @@ class Wide(nn.Module):
 
 
 class Narrow(nn.Module):
-    """A part of a ``Wide`` one that computes in fewer bits, and answers in float32."""
+    """A part inside a ``Wide`` one that computes in fewer bits and answers in float32."""
 
     def __init__(self, part: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
@@ -39,11 +39,11 @@ class Narrow(nn.Module):
 
 
 def lower_precision(network: nn.Module, precision: Precision, input_size: int) -> None:
-    """Makes a network, in place, ready to run under autocast: convolutions and linear layers keep lowered weights.
+    """Prepares a network, in place, for autocast: convolutions and linear layers store weights of lower precision.
 
-    Two kinds of part stay in float32. The first convolutions, at half the picture's side and above: they add up
-    plain gray values, so that rounded weights shift whole regions (measured: zone shares move by up to 0.04, by
-    0.004 without). And the products in MA-Net's attention: those of unscaled features leave the range of float16.
+    Two kinds of part stay in float32. One is the first convolutions, at half the picture's side and above: they add up
+    plain gray values, so that rounded weights shift whole regions (measured: zone shares move by up to 0.04 if they
+    are lowered, else by 0.004). The other is the products in MA-Net's attention: unscaled features exceed float16.
 
     Args:
         network: in eval mode, float32; takes float32 [1, 3, input_size, input_size].

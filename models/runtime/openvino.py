@@ -15,18 +15,20 @@ from models.runtime.engine import Maps, StageInput
 from models.runtime.processors import available_cpus
 
 _HINTS: Final = {"float32": "f32", "bfloat16": "bf16", "float16": "f16", "int8": "f32"}
-"""Arithmetic of what is not quantized."""
+"""The arithmetic of parts that are not quantized."""
 
 
 class OpenVinoEngine:
-    """A converted network, compiled twice: for a picture that has all processors, and for several side by side.
+    """A converted network, compiled twice: for one picture on all processors, and for several side by side.
 
-    Pictures are never stacked: on a CPU a batch gains nothing that several streams of one thread each do not.
+    Pictures are never stacked: on a CPU a batch gains nothing over several streams of one thread each.
     """
 
     def __init__(self, model: ov.Model, mean: Sequence[float], std: Sequence[float], precision: Precision) -> None:
-        """Args:
-        model: float32 [1, 3, h, w], normalised, to a map and perhaps a label.
+        """Compiles the network.
+
+        Args:
+            model: float32 [1, 3, h, w], normalised, to a map and perhaps a label.
         """
         self.streams = available_cpus()
         self._wide = _Compiled(model, precision, 1, self.streams)
@@ -40,7 +42,7 @@ class OpenVinoEngine:
         return 1
 
     def launch(self, batch: Sequence[StageInput], alone: bool) -> "_Runs":
-        """Starts a run for each picture, as many as there are streams; the others follow as these end."""
+        """Starts one run per picture, as many as there are streams; the others follow as these end."""
         compiled = self._wide if alone else self._narrow
         return _Runs(compiled, (normalised(picture, self._mean, self._std) for picture in batch))
 
@@ -64,12 +66,12 @@ def supported_precisions() -> frozenset[str]:
 
 
 def read_model(xml: bytes, weights: bytes) -> ov.Model:
-    """A model from the bytes of its two files; raises RuntimeError where they are none."""
+    """A model from the bytes of its two files; raises RuntimeError if they are not a model's."""
     return _core().read_model(xml, ov.Tensor(np.frombuffer(weights, np.uint8)))
 
 
 class _Compiled:
-    """A network for so many streams, with requests that are used again: each has memory for all layers."""
+    """A network compiled for some streams; requests are used again, as each has memory for all layers."""
 
     def __init__(self, model: ov.Model, precision: Precision, streams: int, threads: int) -> None:
         settings: dict[str, Any] = {
@@ -98,7 +100,7 @@ class _Compiled:
         return request
 
     def give_back(self, request: ov.InferRequest) -> None:
-        """For the next picture; one that failed is not given back."""
+        """Keeps a request for the next picture; a failed one must not be given back."""
         self._idle.append(request)
 
     def _request(self) -> ov.InferRequest:
@@ -110,7 +112,7 @@ class _Compiled:
 
 
 class _Runs:
-    """A ``Pending`` of one run a picture."""
+    """A ``Pending`` of one run per picture."""
 
     def __init__(self, compiled: _Compiled, pictures: Iterator[NDArray[np.float32]]) -> None:
         self._compiled, self._pictures = compiled, pictures
@@ -131,5 +133,5 @@ class _Runs:
 
 @cache
 def _core() -> ov.Core:
-    """One for the process, as OpenVINO means it: it loads the device's plugin."""
+    """One per process, as OpenVINO intends: it loads the device's plugin."""
     return ov.Core()

@@ -10,7 +10,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_cpus(cgroup: Path = _CGROUP) -> int:
-    """Processors in the affinity mask, or fewer where the cgroup (v2 or v1) has a quota; 1 at least."""
+    """Processors in the affinity mask, or fewer if the cgroup (v2 or v1) has a quota; at least 1."""
     processors = len(os.sched_getaffinity(0))
     quota = _quota(cgroup)
     return processors if quota is None else max(1, min(processors, math.ceil(quota)))
@@ -25,7 +25,7 @@ def limit_threads() -> None:
 
 
 def _quota(cgroup: Path) -> float | None:
-    """Processors' worth of time a period; None without a limit."""
+    """The quota in processors; None without a limit."""
     for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
         paths = [cgroup / file for file in files]
         if all(path.is_file() for path in paths):

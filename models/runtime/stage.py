@@ -44,22 +44,22 @@ class Launched:
             NotFiniteError: a probability is NaN or infinite.
         """
         maps, labels = self._pending.result()
-        # One sum is enough: what is not finite stays so in it.
+        # One sum is enough: NaN and infinity carry into it.
         if not np.isfinite(maps.sum()) or not (labels is None or np.isfinite(labels).all()):
             raise NotFiniteError("the network's answer is not finite")
         return maps, labels
 
 
 class Stage:
-    """A segmentation network with what has to be done to a picture before it.
+    """A segmentation network with the preparation that its pictures need.
 
     Attributes:
         network: a PyTorch module, in eval mode, or one that was converted.
         input_size: side of the square input, pixels.
         mean, std: of each channel, on the 0..1 scale.
         device: where the network runs: ``cpu`` or ``cuda:N``.
-        precision: number format of most of the network's arithmetic; maps are float32 always.
-        card: what is known of the weights; None for a network that came without.
+        precision: number format of most of the network's arithmetic; maps are always float32.
+        card: describes the weights; None for a network without one.
     """
 
     def __init__(
@@ -72,9 +72,11 @@ class Stage:
         precision: Precision = "float32",
         card: ModelCard | None = None,
     ) -> None:
-        """Args:
-        network: float32 [N, 3, h, w] to a map of probabilities [N, 1, h, w] or [N, h, w], or to (map, label). A
-            module is converted when it first runs on a CPU; one that cannot be runs in PyTorch, with a warning.
+        """Takes a network; its engine is started on first use.
+
+        Args:
+            network: float32 [N, 3, h, w] to a map of probabilities [N, 1, h, w] or [N, h, w], or to (map, label). A
+                module is converted when it first runs on a CPU; if it cannot be, it runs in PyTorch, with a warning.
         """
         self.network = network
         self.input_size = input_size
@@ -98,16 +100,16 @@ class Stage:
     ) -> "Stage":
         """A stage from a published ``weights.pth`` or from ``.safetensors`` with its card.
 
-        On a CPU a network that was converted before (``python -m models.weights convert``, or into ``cache``) is read,
-        without PyTorch.
+        On a CPU a network converted earlier (``python -m models.weights convert``, or into ``cache``) is read without
+        PyTorch.
 
         Args:
-            precision: ``auto`` is the fastest that the card's weights were judged in, on this device.
-            cache: folder for what is converted here.
+            precision: for ``auto`` see ``models.runtime.device.resolve_precision``.
+            cache: folder for networks that are converted here.
 
         Raises:
             CheckpointError: the file is not what it should be; the message names it.
-            DeviceError: the precision is not to be had.
+            DeviceError: the precision is not available.
         """
         path = Path(path)
         card = card_beside(path, role)
@@ -124,7 +126,7 @@ class Stage:
 
     @property
     def streams(self) -> int:
-        """Launches that may usefully be under way at once."""
+        """How many launches may usefully run at once."""
         return self._started().streams
 
     def prepare(self, image: Pixels) -> StageInput:
@@ -143,7 +145,7 @@ class Stage:
         """Sends prepared pictures through the network; it may return before the answer is there.
 
         Args:
-            alone: nothing else asks for the device, so that one picture may have all of it.
+            alone: nothing else needs the device, so that one picture may have all of it.
         """
         return Launched(self._started().launch(batch, alone))
 
@@ -156,7 +158,7 @@ class Stage:
         return self.run([self.prepare(image) for image in images])
 
     def warm_up(self, max_batch_size: int) -> int:
-        """Makes every later batch as fast as the next; returns the largest batch worth launching."""
+        """Does what would slow the first batches down; returns the largest batch worth launching."""
         return self._started().warm_up(max_batch_size)
 
     def _started(self) -> Engine:
@@ -182,7 +184,7 @@ class Stage:
 
 
 def _from_checkpoint(path: Path, role: Role, precision: Precision) -> tuple["nn.Module", ModelCard]:
-    """The network in PyTorch."""
+    """Loads the network in PyTorch."""
     if precision == "int8":
         raise DeviceError(f"precision 'int8': expected weights that were quantized, found none beside {path}")
     try:
@@ -196,7 +198,7 @@ def _from_checkpoint(path: Path, role: Role, precision: Precision) -> tuple["nn.
 
 
 def _in_cache(network: "nn.Module", card: ModelCard, path: Path, cache: Path | None) -> Network:
-    """The network in the CPU engine's form, which is kept in the cache."""
+    """The network converted for the CPU engine, from the cache or stored there now."""
     if cache is None:
         return _converted(network, card.input_size)
     # A published file's card is known only now.
@@ -210,7 +212,7 @@ def _in_cache(network: "nn.Module", card: ModelCard, path: Path, cache: Path | N
 
 
 def _converted(network: "nn.Module", input_size: int) -> Network:
-    """The network in the CPU engine's form; as it is, with a warning, where it cannot be converted."""
+    """The network converted for the CPU engine; unchanged, with a warning, if it cannot be converted."""
     from models.runtime.conversion import convert
 
     try:

@@ -32,8 +32,10 @@ class TorchEngine:
         device: str,
         precision: Precision,
     ) -> None:
-        """Args:
-        network: moved to the device, and below float32 its parts are replaced in place.
+        """Prepares the network for the device.
+
+        Args:
+            network: moved to the device; below float32 its parts are replaced in place.
         """
         self._device, self._precision, self._input_size = torch.device(device), precision, input_size
         if self._device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
@@ -64,7 +66,7 @@ class TorchEngine:
         return self._capture(max_batch_size) if self._device.type == "cuda" else 1
 
     def launch(self, batch: Sequence[StageInput], alone: bool) -> "_Launched":
-        """On a GPU it returns before the answer is there."""
+        """Starts a batch; on a GPU it returns before the answer is there."""
         with own_errors(self._device):
             trip = self._transfer.begin()
             with self._launching, torch.inference_mode():
@@ -99,7 +101,7 @@ class TorchEngine:
 
 
 class _Launched:
-    """A ``Pending`` that travels."""
+    """A ``Pending`` for a batch on its ``Trip``."""
 
     def __init__(self, trip: Trip, count: int, device: torch.device) -> None:
         self._trip, self._count, self._device = trip, count, device
@@ -111,6 +113,6 @@ class _Launched:
 
 
 def _keep_float32() -> None:
-    """For the whole process: TF32, which Ampere and later take for float32, moves shares by 0.006 to 0.016."""
+    """Turns TF32 off in the whole process: Ampere and later use it for float32, moving shares by 0.006 to 0.016."""
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

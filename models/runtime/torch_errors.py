@@ -1,4 +1,4 @@
-"""PyTorch's errors as those of every engine."""
+"""Turns PyTorch's errors into those that all engines share."""
 
 import re
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from models.runtime.errors import DeviceFailure, OutOfMemoryError
 
 _CUDA_OUT_OF_MEMORY: Final = 2
 """cudaErrorMemoryAllocation."""
-# The libraries on top of CUDA say it in words of their own: without room to work in cuDNN finds no engine.
+# The libraries on top of CUDA have messages of their own: without memory for its work cuDNN finds no engine.
 _NO_MEMORY: Final = re.compile(r"STATUS_ALLOC_FAILED|unable to find an engine|CUDA out of memory", re.IGNORECASE)
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether a smaller batch might do what failed."""
+    """Whether memory ran out, so that a smaller batch might succeed."""
     if isinstance(error, torch.AcceleratorError):
-        return getattr(error, "error_code", None) == _CUDA_OUT_OF_MEMORY  # its type does not tell of it
+        return getattr(error, "error_code", None) == _CUDA_OUT_OF_MEMORY  # its type does not tell
     return isinstance(error, torch.OutOfMemoryError) or bool(_NO_MEMORY.search(str(error)))
 
 
@@ -31,7 +31,7 @@ def own_errors(device: torch.device) -> Iterator[None]:
         if is_out_of_memory(error):
             raise OutOfMemoryError(str(error)) from error
         if isinstance(error, torch.AcceleratorError):
-            # The device's context is poisoned.
+            # The device's context cannot be used again.
             raise DeviceFailure(str(error)) from error
         if device.type == "cuda":
             _probe(device, error)
@@ -39,7 +39,7 @@ def own_errors(device: torch.device) -> Iterator[None]:
 
 
 def _probe(device: torch.device, error: RuntimeError) -> None:
-    """Raises DeviceFailure where the device computes nothing more: cuDNN and cuBLAS do not say so themselves."""
+    """Raises DeviceFailure if the device can compute nothing more: cuDNN and cuBLAS do not say so themselves."""
     try:
         torch.cuda.synchronize(device)
     except RuntimeError:

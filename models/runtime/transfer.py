@@ -1,4 +1,4 @@
-"""The way of a batch to the device and back: memory that is kept, and copies beside the arithmetic."""
+"""Moves batches to the device and back: memory is reused, and copies run beside the arithmetic."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -29,9 +29,9 @@ class Buffer:
 
 
 def assemble(batch: Sequence[StageInput], buffer: Buffer) -> Tensor:
-    """The pictures one after another, [N, h, w, c]: uint8 where all are, else float32 in 0..1; gray has one channel.
+    """Stacks the pictures to [N, h, w, c]: uint8 if all are, else float32 in 0..1; gray has one channel.
 
-    They travel to the device as they are: a quarter of the bytes where they are 8-bit, a third where they are gray.
+    This is what is copied to the device: 8-bit pictures take a quarter of the bytes, gray ones a third.
     """
     height, width = batch[0].shape[:2]
     channels = 3 if any(image.ndim == 3 for image in batch) else 1
@@ -48,32 +48,32 @@ def assemble(batch: Sequence[StageInput], buffer: Buffer) -> Tensor:
 
 
 class Trip(Protocol):
-    """One batch under way."""
+    """One batch on its way to the device and back."""
 
     def upload(self, batch: Sequence[StageInput]) -> Tensor:
-        """The pictures on the device, [N, h, w, c], for arithmetic inside ``computing``."""
+        """Copies the pictures to the device, [N, h, w, c], for arithmetic inside ``computing``."""
 
     def download(self, answer: Sequence[Tensor]) -> None:
         """Sends the tensors back; call inside ``computing``."""
 
     def arrive(self) -> list[Tensor]:
-        """Waits for what was sent back: float32 on the CPU, the caller's own. Ends the trip."""
+        """Waits for what was sent back: float32 on the CPU, owned by the caller. Ends the trip."""
 
 
 class Transfer(Protocol):
     """Makes trips to one device."""
 
     def begin(self) -> Trip:
-        """A new one; several may be under way."""
+        """A new trip; several may be under way."""
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """Arithmetic inside is in order with uploads and downloads."""
+        """Keeps the arithmetic inside it in order with uploads and downloads."""
         yield
 
 
 class HostTransfer:
-    """For networks on the CPU: nothing has to travel, and arithmetic is done when its call returns."""
+    """For networks on the CPU: nothing is transferred, and arithmetic is done when its call returns."""
 
     def begin(self) -> "HostTrip":
         return HostTrip()
@@ -84,7 +84,7 @@ class HostTransfer:
 
 
 class HostTrip:
-    """A ``Trip`` that goes nowhere."""
+    """A ``Trip`` that stays on the CPU."""
 
     def __init__(self) -> None:
         self._answer: list[Tensor] = []
@@ -101,7 +101,7 @@ class HostTrip:
 
 class CudaTransfer:
     """Three streams: pictures up, arithmetic, answers down, so that the copies of one batch run beside another's
-    arithmetic. Host memory is pinned, as only that can be copied from without the processor's help.
+    arithmetic. Host memory is pinned, because only that can be copied without the processor's help.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -123,7 +123,7 @@ class CudaTransfer:
 
 
 class CudaTrip:
-    """A ``Trip`` with memory of its own, used again once it has ended; one that failed is not."""
+    """A ``Trip`` with memory of its own, used again once it has ended, unless it failed."""
 
     def __init__(self, transfer: CudaTransfer) -> None:
         self._transfer = transfer
@@ -131,7 +131,7 @@ class CudaTrip:
         self._received = Buffer(transfer.device)
         self._back: list[tuple[Buffer, Buffer]] = []
         self._answer: list[Tensor] = []
-        # Blocking: the thread that waits sleeps, and its core is free for the host work of others.
+        # Blocking: the waiting thread sleeps, and its core is free for the host work of others.
         self._done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
 
     def upload(self, batch: Sequence[StageInput]) -> Tensor:

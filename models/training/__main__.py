@@ -1,4 +1,4 @@
-"""``python -m models.training``: the embedded default and the paper's networks, fitted on a radiograph pack."""
+"""``python -m models.training``: trains the embedded default and the paper's networks on a radiograph pack."""
 
 import argparse
 import logging

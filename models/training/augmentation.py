@@ -1,4 +1,4 @@
-"""Random changes that a radiograph could have met on its way here: pose, exposure, polarity, marks."""
+"""Random changes of kinds that real radiographs have: pose, exposure, polarity, marks."""
 
 from dataclasses import dataclass
 
@@ -14,15 +14,15 @@ class Augmentation:
 
     Attributes:
         rotation: largest angle, degrees.
-        scale: largest factor of enlargement, and one over it the smallest.
+        scale: largest enlargement; the smallest is one over it.
         aspect: largest relative change of the width against the height.
         shift: largest shift, as a share of the side.
-        gamma: largest gamma, and one over it the smallest.
+        gamma: largest gamma; the smallest is one over it.
         contrast: largest change of contrast around the mean, as a share.
         brightness: largest shift of brightness, as a share of full scale.
         inversion, noise, blur, marks, coarse, lossy: probabilities.
-        coarsest: least factor of ``coarse``, which shrinks a picture and enlarges it again.
-        quality: least of the JPEG that ``lossy`` encodes.
+        coarsest: smallest factor of ``coarse``, which shrinks a picture and enlarges it again.
+        quality: lowest JPEG quality of ``lossy``.
     """
 
     rotation: float = 12.0
@@ -85,7 +85,7 @@ def warp(picture: Pixels, pose: np.ndarray, *, nearest: bool = False) -> Pixels:
 
 
 def _coarser(picture: Pixels, factor: float) -> Pixels:
-    """The picture as one of fewer pixels shows it, at its own size."""
+    """The picture at a lower resolution, in its own size."""
     height, width = picture.shape
     small = cv2.resize(
         picture, (max(round(width * factor), 1), max(round(height * factor), 1)), interpolation=cv2.INTER_AREA
@@ -100,7 +100,7 @@ def _encoded(picture: Pixels, quality: int) -> Pixels:
 
 
 def _add_mark(rng: np.random.Generator, picture: Pixels) -> Pixels:
-    """A side marker, a caption or a line such as a tube, in white or black."""
+    """Adds a side marker, a caption or a line such as a tube, in white, black or gray."""
     marked = picture.copy()
     size = picture.shape[0]
     gray = int(rng.choice([0, 255, int(rng.integers(150, 255))]))

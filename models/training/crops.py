@@ -1,4 +1,4 @@
-"""A radiograph as stage I sees it and as it is cut out for stage II, the same as at run time."""
+"""Prepares radiographs as at run time: as stage I sees them, and cut out for stage II."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from models.runtime.stage import Stage
 
 
 def shrink(pixels: Pixels, size: int) -> Pixels:
-    """Uint8 [H, W] at ``size`` x ``size``, bilinear."""
+    """Resizes uint8 [H, W] to ``size`` x ``size``, bilinear."""
     return np.asarray(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
@@ -19,5 +19,5 @@ def find_lungs(picture: Pixels, lungs: Stage) -> Mask:
 
 
 def box_of(mask: Mask) -> Box:
-    """The box around the lungs; everything where there are none."""
+    """The box around the lungs; the whole picture if there are none."""
     return lungs_box(mask) or Box(0, 0, mask.shape[1], mask.shape[0])

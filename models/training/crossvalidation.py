@@ -1,8 +1,8 @@
 """The operating point of stage II, chosen by cross-validation by patient: one split is too small for it.
 
-Three numbers are chosen: a shift of the map's logits (a network fitted on few masks marks too little of what it has not
-seen), a shift of the label's logit where there is a classification head, and the threshold over which a zone's diseased
-share counts.
+Three numbers are chosen: a shift of the map's logits (a network trained on few masks marks too little in radiographs it
+has not seen), a shift of the label's logit if there is a classification head, and the threshold over which a zone
+counts.
 """
 
 import json
@@ -40,23 +40,23 @@ from models.workflow import GRID, Workflow
 logger = logging.getLogger(__name__)
 
 SHIFTS: Final = tuple(step / 4 for step in range(-14, 23))
-"""Those at which held-out radiographs are judged: ``CHOSEN_FROM`` and three to either side, for intervals."""
+"""The shifts at which held-out radiographs are judged: ``CHOSEN_FROM`` and 3 to either side, for intervals."""
 CHOSEN_FROM: Final = tuple(step / 4 for step in range(-2, 11))
 LABEL_SHIFTS: Final = tuple(step / 4 for step in range(-16, 5))
-"""Up to +1, where a label of 0.27 counts as disease: beyond, the head would rule out next to nothing."""
+"""Up to +1, where a label of 0.27 counts as disease: beyond that the head would rule out almost nothing."""
 THRESHOLDS: Final = tuple(step / 100 for step in range(5, 71))
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What a network that saw no radiograph of the case's patient says of it, at each of ``SHIFTS``.
+    """The answer of a network that saw no radiograph of the case's patient, at each of ``SHIFTS``.
 
     Attributes:
-        shares: six zone shares a shift, the reference's order; NaN for a lung that was not found.
-        diseased: diseased part of the lungs, a shift; NaN where no lung was found.
-        dice: of the disease mask, a shift; empty without a drawn mask.
+        shares: six zone shares per shift, in the reference's order; NaN for a lung that was not found.
+        diseased: diseased part of the lungs, per shift; NaN where no lung was found.
+        dice: of the disease mask, per shift; empty without a drawn mask.
         label: the classification head's logit; None without a head.
-        fold: its number.
+        fold: the fold's number.
     """
 
     case: Case
@@ -78,8 +78,8 @@ class Choice:
 
     Attributes:
         shift: added to the map's logits.
-        label_shift: added to the label's logit; None: the map counts whatever the label says, or there is none.
-        threshold: a share strictly over it counts.
+        label_shift: added to the label's logit; None: the map counts whatever the label says, or there is no label.
+        threshold: a zone counts if its share is strictly above it.
         covid, mixture: severity MAE of COVID-19 radiographs, and of the paper's mixture.
         adults, adults_over: mean score of healthy adults, and the part of them over 0.
         bedside, children: mean score of bedside radiographs without opacity, and of healthy children.
@@ -114,11 +114,11 @@ def hold_out(
     out: Path,
     only: int | None = None,
 ) -> list[HeldOut]:
-    """Every case that a figure is given for, judged by a stage II that saw no radiograph of its patient.
+    """Judges every case that a figure is given for, with a stage II that saw no radiograph of its patient.
 
     Args:
-        fit_fold: the fold's number and its training cases to the fitted weights.
-        out: each fold's figures are kept here, so that a cut-off run goes on.
+        fit_fold: from the fold's number and its training cases to the trained weights.
+        out: each fold's figures are kept here, so that an interrupted run can continue.
         only: the fold to judge; None: all.
     """
     found: list[HeldOut] = []
@@ -140,7 +140,7 @@ def hold_out(
 
 
 def parted(held_out: Sequence[HeldOut], parts: int = 3) -> list[HeldOut]:
-    """The radiographs of one fold in parts by patient, each with its part's number for a fold's."""
+    """Divides the radiographs of one fold into parts by patient; each part then counts as a fold."""
     numbers = {
         case.id: number
         for number, part in enumerate(patient_folds([item.case for item in held_out], parts))
@@ -152,8 +152,8 @@ def parted(held_out: Sequence[HeldOut], parts: int = 3) -> list[HeldOut]:
 def choose(held_out: Sequence[HeldOut]) -> Choice:
     """The operating point that comes nearest to the bars, and among those that reach them the one of least error.
 
-    Healthy adults come first: among points with as few of them over 0 as the bar asks, the other bars count, and then
-    the severity errors and the Dice in sum.
+    Healthy adults come first: among points that reach their bars, the other bars count, and then the sum of the
+    severity errors and of 1 - Dice.
     """
     table = _Table(held_out)
     points = product(CHOSEN_FROM, THRESHOLDS, LABEL_SHIFTS if table.has_labels else (None,))
@@ -161,12 +161,12 @@ def choose(held_out: Sequence[HeldOut]) -> Choice:
 
 
 def is_diseased(label: float | None, label_shift: float | None) -> bool:
-    """Whether a map counts: its label's logit after the shift rounds to disease, or nobody asks the head."""
+    """Whether a map counts: its label's logit after the shift means disease, or the head is not used."""
     return label is None or label_shift is None or label + label_shift > 0
 
 
 def shift_logits(probabilities: ProbabilityMap, shift: float) -> ProbabilityMap:
-    """Probabilities float32 after ``shift`` was added to their logits."""
+    """Adds ``shift`` to the logits of probabilities float32."""
     odds = np.exp(np.float32(shift))
     shifted: ProbabilityMap = odds * probabilities / (1 + (odds - 1) * probabilities)
     return shifted
@@ -184,7 +184,7 @@ class _Table:
         self._masked_labels = _labels(self.masked)
 
     def cost(self, shift: float, threshold: float, label_shift: float | None) -> tuple[float, float, float]:
-        """What is wrong with an operating point, what counts most first."""
+        """What is wrong with an operating point, the most important first."""
         found = self._figures(shift, threshold, label_shift)
         adults = _excess(found["adults"], bars.HEALTHY_ADULTS_MEAN) + _excess(
             found["adults_over"], bars.HEALTHY_ADULTS_OVER
@@ -261,17 +261,17 @@ class _Group:
 
 
 def _counts(labels: NDArray[np.float64], label_shift: float | None) -> NDArray[np.bool_]:
-    """``is_diseased`` of many."""
+    """``is_diseased`` for many labels."""
     return np.ones(len(labels), np.bool_) if label_shift is None else labels + label_shift > 0
 
 
 def _labels(items: Sequence[HeldOut]) -> NDArray[np.float64]:
-    """Logits; infinity without a head, which finds disease whatever is added."""
+    """The labels' logits; infinity without a head, which means disease at any shift."""
     return np.array([np.inf if item.label is None else item.label for item in items], dtype=float)
 
 
 def _excess(value: float, limit: float) -> float:
-    """How far a figure is over its limit, as a part of it; 0 where it is not, or one is not known."""
+    """How far a figure exceeds its limit, as a part of the limit; 0 if it does not, or if either is not known."""
     return 0.0 if isnan(value) or isnan(limit) else max(0.0, value / max(limit, 1e-6) - 1)
 
 

@@ -1,4 +1,4 @@
-"""Stage II's loss: a term for each kind of knowledge there is of a radiograph's disease."""
+"""Stage II's loss: one term for each kind of knowledge about a radiograph's disease."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,20 +13,20 @@ from models.training.fitting import Batch, dice_loss
 _SOFT_THRESHOLD, _SOFT_WIDTH = 0.3, 0.08
 # A share counts pixels over 0.5; sharpened probabilities come near to that and still have a gradient.
 _SHARPNESS = 3.0
-# Half of a box at least shows the opacity that it was drawn round.
+# At least half of a box shows the opacity that it was drawn round.
 _FILLED_BOX = 0.5
 _LEAST_BOX = 64
-"""Pixels of a box within the lungs under which nothing is asked of it."""
+"""No disease is required in a box with fewer pixels than this within the lungs."""
 
 _COUNT_WEIGHT = 0.15
 
 
 @dataclass(frozen=True)
 class Weights:
-    """How much a kind of knowledge counts beside drawn masks, each of which counts 1.
+    """How much each kind of knowledge counts, where drawn masks count 1.
 
     Attributes:
-        healthy: zone shares of healthy lungs, beside those of others.
+        healthy: zone shares of healthy lungs, relative to those of others.
         without_opacity: no disease where a radiograph has other findings.
         label: the classification head's label.
     """
@@ -40,7 +40,7 @@ PLAIN: Final = Weights()
 
 
 def disease_loss(answer: Any, batch: Batch, weights: Weights = PLAIN) -> Tensor:
-    """The map's loss and, where there is a classification head, the label's.
+    """The map's loss and, with a classification head, the label's.
 
     Args:
         answer: logits [N, 1, H, W], or a pair of those and the label's logits [N, 1].
@@ -86,7 +86,7 @@ def _mask_loss(logits: Tensor, batch: Batch, within: Tensor) -> Tensor:
 
 
 def _box_loss(logits: Tensor, sharpened: Tensor, batch: Batch, within: Tensor) -> Tensor:
-    """Nothing outside the boxes, something in each: the part of a box that is diseased counts up to one half."""
+    """Asks for no disease outside the boxes and for some in each: more than half a box gains nothing."""
     terms = []
     for index in torch.nonzero(batch["boxed"]).flatten():
         lungs, boxes = within[index, 0] > 0, batch["boxes"][index]
@@ -112,7 +112,7 @@ def _share_loss(shares: Tensor, batch: Batch, visible: Tensor, healthy: float) -
 
 
 def _tolerant_loss(shares: Tensor, known: Tensor) -> Tensor:
-    """L1 to no disease at all: unlike cross-entropy it asks little where the label is plainly wrong."""
+    """L1 distance to no disease: unlike cross-entropy, it has little effect where the label is plainly wrong."""
     return shares[known].mean() if known.any() else shares.sum() * 0
 
 

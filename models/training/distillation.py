@@ -1,4 +1,4 @@
-"""A small pair from a larger one: it learns the larger one's maps of radiographs that nobody has drawn on."""
+"""Trains a small pair to give a larger pair's maps, on radiographs that nobody has drawn on."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Taught:
 
 
 def read_folder(folder: Path) -> list[Pixels]:
-    """Every picture of a folder and those below it, uint8 [H, W] each, by name.
+    """All pictures of a folder and its subfolders, uint8 [H, W] each, sorted by path.
 
     Raises:
         PackError: there is none, or one cannot be read.
@@ -46,9 +46,9 @@ def teach_lungs(teacher: Stage, radiographs: Sequence[Pixels], size: int) -> lis
 
 
 def teach_disease(teacher: Stage, lungs: Stage, radiographs: Sequence[Pixels]) -> list[Taught]:
-    """Radiographs cut out and masked as ``lungs`` finds them, with the teacher's disease; without lungs, left out.
+    """Radiographs cut out and masked by ``lungs``, with the teacher's disease; those without lungs are left out.
 
-    What the teacher's classification head calls free of disease is free of it.
+    Where the teacher's classification head finds no disease, the map is empty.
     """
     found = []
     for pixels in radiographs:
@@ -76,22 +76,24 @@ class DistilledBatches:
         masked: bool,
         augmentation: Augmentation | None = None,
     ) -> None:
-        """Args:
-        size: of the student's input, pixels.
-        mean, std: of each channel, on the 0..1 scale.
-        masked: what is black was cut away and stays black, however the rest is exposed.
+        """Takes the radiographs and how the student sees them.
+
+        Args:
+            size: side of the student's input, pixels.
+            mean, std: of each channel, on the 0..1 scale.
+            masked: black pixels were cut away and stay black when the exposure changes.
 
         Raises:
             PackError: fewer than two radiographs.
         """
         if len(taught) < 2:
-            raise PackError(f"expected two radiographs to learn from at least, found {len(taught)}")
+            raise PackError(f"expected at least two radiographs to learn from, found {len(taught)}")
         self.taught, self.size, self.mean, self.std, self.seed = taught, size, mean, std, seed
         self.masked = masked
         self.augmentation = augmentation or Augmentation()
 
     def __len__(self) -> int:
-        """Batches an epoch: each radiograph once, some twice to fill the last batch."""
+        """Batches per epoch: each radiograph once, some twice to fill the last batch."""
         return -(-len(self.taught) // BATCH_SIZE)
 
     def __call__(self, epoch: int) -> Iterator[Batch]:
@@ -124,10 +126,10 @@ def distillation_loss(logits: Tensor, batch: Batch) -> Tensor:
 def distil(
     role: Role, run: Run, taught: Sequence[Taught], rate: float, threshold: float | None = None, encoder: str = ENCODER
 ) -> Path:
-    """Fits the embedded default's network to a teacher's maps; returns the weights' path.
+    """Trains the embedded default's network on a teacher's maps; returns the weights' path.
 
     Args:
-        threshold: the teacher's, for stage II's card: the student's maps are to be the same.
+        threshold: the teacher's, for stage II's card, as the student's maps should be the same.
     """
     begun = begin(role, run, ARCHITECTURES[role], encoder, GRAY, GRAY)
     batches = DistilledBatches(taught, run.input_size, begun.mean, begun.std, run.seed, masked=role == "disease")

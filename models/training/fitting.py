@@ -1,4 +1,4 @@
-"""The fitting loop: one network, one loss, seeded and resumable."""
+"""The training loop: one network, one loss, seeded and resumable."""
 
 import json
 import logging
@@ -19,24 +19,24 @@ logger = logging.getLogger(__name__)
 
 Batch: TypeAlias = Mapping[str, Tensor]
 Batches: TypeAlias = Callable[[int], Iterable[Batch]]
-"""An epoch's number, from 0, to its batches."""
+"""From an epoch's number, the first being 0, to its batches."""
 Loss: TypeAlias = Callable[[Any, Batch], Tensor]
-"""What the network answered and its batch to a scalar: logits float32 [N, 1, H, W], or with a classification head a
-pair of those and of the labels' logits [N, 1]."""
+"""From the network's answer and its batch to a scalar. The answer is logits float32 [N, 1, H, W] or, with a
+classification head, a pair of those and the labels' logits [N, 1]."""
 Judge: TypeAlias = Callable[[nn.Module, int], float]
-"""The network in eval mode and the epoch's number, from 0, to how good it is: more is better."""
+"""From the network in eval mode and the epoch's number to how good it is; more is better."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to fit.
+    """How long and how fast to train.
 
     Attributes:
-        rate: learning rate; the peak of one cycle, or throughout where it is ``constant``.
+        rate: learning rate; the peak of one cycle, or throughout if ``constant``.
         weight_decay: None is the optimiser's own default.
-        patience: epochs without ``least_gain`` after which fitting ends; None goes on to the end.
-        mixed: arithmetic in bfloat16 where it may be.
-        clip: norm to which gradients are cut; None cuts none.
+        patience: epochs without ``least_gain`` after which training ends; None: it never ends early.
+        mixed: arithmetic in bfloat16 where autocast allows it.
+        clip: norm to which gradients are clipped; None: they are not.
     """
 
     epochs: int
@@ -53,7 +53,7 @@ class Schedule:
 
 
 class Progress:
-    """What a judge said so far, and the best weights."""
+    """The judge's figures so far, and the best weights."""
 
     def __init__(self) -> None:
         self.best = self.reference = -inf
@@ -61,7 +61,7 @@ class Progress:
         self.weights: dict[str, Tensor] = {}
 
     def note(self, figure: float, network: nn.Module, least_gain: float) -> None:
-        """Keeps the weights where they are the best, and counts the epochs without a gain."""
+        """Keeps the weights if they are the best, and counts the epochs without a gain."""
         if figure > self.best:
             self.best = figure
             self.weights = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
@@ -86,17 +86,17 @@ def fit(
     device: torch.device,
     judge: Judge | None = None,
 ) -> nn.Module:
-    """Fits ``network`` in place and returns it in eval mode, going on from ``out/state.pt`` if it is there.
+    """Trains ``network`` in place and returns it in eval mode, continuing from ``out/state.pt`` if it is there.
 
-    The epoch's state is kept after each epoch, so a run that was cut off goes on where it stopped and
-    ends with the same weights as one that was not, up to the arithmetic of the machine.
+    The state is kept after each epoch, so that an interrupted run continues where it stopped and ends with the same
+    weights as any other, up to the machine's arithmetic.
 
     Args:
-        network: answers logits float32 [N, 1, H, W] to images [N, 3, H, W].
+        network: images [N, 3, H, W] to logits float32 [N, 1, H, W].
         batches: the epoch's batches; each holds ``image`` and whatever ``loss`` needs.
         loss: logits and batch to a scalar.
         out: folder for the state and ``history.jsonl``.
-        judge: asked after each epoch; the weights that it liked best are those that are returned.
+        judge: called after each epoch; the weights that it rates best are returned.
 
     Raises:
         FloatingPointError: the loss is no longer finite.
@@ -189,7 +189,7 @@ def _run_epoch(
 
 
 def _keep_depthwise_whole(network: nn.Module) -> None:
-    """Takes depthwise convolutions out of autocast: oneDNN's gradients of theirs take 5 times as long in bfloat16."""
+    """Takes depthwise convolutions out of autocast: in oneDNN their gradients take 5 times as long in bfloat16."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.groups > 1 and "forward" not in vars(module):
             module.forward = _whole(module.forward)  # type: ignore[assignment,method-assign]
@@ -215,7 +215,7 @@ def _resume(state: Path, parts: Mapping[str, Any], schedule: Schedule) -> int:
         raise ValueError(f"{state}: expected the state of {schedule}, found that of {kept['schedule']}")
     for name, part in parts.items():
         part.load_state_dict(kept[name])
-    logger.info("going on after epoch %d", kept["epoch"])
+    logger.info("continuing after epoch %d", kept["epoch"])
     return int(kept["epoch"])
 
 

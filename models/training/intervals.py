@@ -1,4 +1,4 @@
-"""How wide the intervals of shares and scores have to be, chosen on held-out radiographs."""
+"""Chooses on held-out radiographs how wide the intervals of shares and scores have to be."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ _STEPS = tuple(step / 4 for step in range(1, 13))
 
 @dataclass(frozen=True)
 class SpreadChoice:
-    """The chosen intervals and how they fare on radiographs that had no part in the choice.
+    """The chosen intervals and their figures on radiographs that had no part in the choice.
 
     Attributes:
         rule: for the card; its coverage is ``covered``.
-        covered: share of scored COVID-19 radiographs whose range holds the readers' consensus, rounded either way, the
-            rule being chosen on the other folds.
-        covered_adults, covered_children: the same of healthy adults and of healthy children.
-        width: mean of most less least score on these COVID-19 radiographs.
+        covered: share of scored COVID-19 radiographs whose range holds the readers' consensus, rounded up or down, with
+            the rule chosen on the other folds.
+        covered_adults, covered_children: the same for healthy adults and for healthy children.
+        width: mean width of the range of scores on these COVID-19 radiographs.
         narrow_error, wide_error: mean absolute error of the score where the range is at most one wide, and where it is
             wider.
     """
@@ -44,7 +44,7 @@ def choose_spread(held_out: Sequence[HeldOut], choice: Choice, coverage: float =
     Its own figures come from rules that were chosen in the same way without the fold that they are judged on.
 
     Raises:
-        ValueError: no rule within the shifts that were tried covers as many.
+        ValueError: no rule within the shifts that were tried covers that many.
     """
     covid = [item for item in held_out if item.case.is_scored_covid and _is_known(item)]
     judged: list[Ranged] = []
@@ -73,7 +73,7 @@ def _narrowest(items: Sequence[HeldOut], choice: Choice, coverage: float) -> tup
     for low, high in product(_STEPS, _STEPS):
         found = Ranges.of([_judge(item, choice, low, high) for item in items])
         if found.held >= coverage:
-            # Of two that are as narrow in scores, the one that is narrower in shares.
+            # Of rules equally narrow in scores, the one narrower in shares is better.
             fit.append((found.width, low + high, low, high))
     if not fit:
         raise ValueError(f"no interval of up to {_STEPS[-1]} covers {coverage:.0%} of {len(items)} radiographs")

@@ -24,8 +24,8 @@ _SMOOTHED = frozenset({"Dice", "Jaccard"})
 def build_loss(on_map: MapLoss, on_label: LabelLoss | None) -> Loss:
     """The loss of a map against ``batch["mask"]`` [N, 1, H, W], and of the label against ``batch["label"]`` [N, 1].
 
-    As published both count alike. There, Lovász' and the focal loss were given probabilities where they expect logits;
-    here all are given logits.
+    Both count the same, as published. The published code gave the Lovász and focal losses probabilities, although they
+    expect logits; here all get logits.
     """
     of_map = _map_loss(on_map)
 

@@ -1,4 +1,4 @@
-"""Stage I: whole radiographs against lung masks drawn by people."""
+"""Stage I's batches and loss: whole radiographs with lung masks drawn by people."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,10 +35,12 @@ class LungBatches:
         seed: int,
         augmentation: Augmentation | None = None,
     ) -> None:
-        """Args:
-        cases: those with a lung mask; each is resized to ``size`` x ``size`` as at run time.
-        mean, std: of each channel, on the 0..1 scale.
-        count: batches an epoch.
+        """Reads the radiographs and masks.
+
+        Args:
+            cases: those with a lung mask are used; each is resized to ``size`` x ``size`` as at run time.
+            mean, std: of each channel, on the 0..1 scale.
+            count: batches per epoch.
         """
         self.samples = [_prepare(case, size) for case in cases if case.has_lungs]
         self.size, self.mean, self.std = size, mean, std

@@ -12,9 +12,11 @@ OptimiserName: TypeAlias = Literal["SGD", "RMSprop", "Adam", "AdamW", "Adam_amsg
 def build_optimiser(
     name: OptimiserName, parameters: Iterable[nn.Parameter], rate: float, weight_decay: float | None = None
 ) -> torch.optim.Optimizer:
-    """Args:
-    rate: learning rate.
-    weight_decay: None is PyTorch's default for the optimiser.
+    """Builds the optimiser of that name.
+
+    Args:
+        rate: learning rate.
+        weight_decay: None is PyTorch's default for the optimiser.
     """
     given: dict[str, Any] = {} if weight_decay is None else {"weight_decay": weight_decay}
     match name:

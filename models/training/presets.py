@@ -1,4 +1,4 @@
-"""How the paper's eighteen networks were trained: each as its authors' scripts call the training.
+"""How the paper's eighteen networks were trained: the settings in the authors' scripts.
 
 Source: the shell scripts and ``train_segmentation.py`` of the repository that Danilov et al. (Sci Rep 12:12791) name.
 """
@@ -16,7 +16,7 @@ from models.weights.cards import Role
 EPOCHS: Final = 30
 PATIENCE: Final = 10
 LEAST_GAIN: Final = 0.01
-"""Of the F1 score on the validation radiographs, within ``PATIENCE`` epochs."""
+"""Training ends if the validation radiographs' F1 score gains less than this in ``PATIENCE`` epochs."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Preset:
         loss: of the map.
         label_loss: of the classification head, which stage II's networks have; None: no head.
         rate: learning rate, constant.
-        batch_size: radiographs a batch.
+        batch_size: radiographs per batch.
     """
 
     configuration: Configuration

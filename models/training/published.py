@@ -1,4 +1,4 @@
-"""The paper's own batches: its augmentation, its samples, its judge; ``presets`` has each network's figures."""
+"""The paper's own batches: its augmentation, its samples, its judge; ``presets`` has each network's settings."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _TILES = (8, 8)
 
 @dataclass(frozen=True)
 class Sample:
-    """A radiograph uint8 [H, W], what is to be found in it (uint8 0/255 [H, W]), and whether there is any."""
+    """A radiograph uint8 [H, W], the mask to be found in it (uint8 0/255 [H, W]), and whether it has any."""
 
     picture: Pixels
     mask: Pixels
@@ -46,10 +46,10 @@ def disease_samples(cases: Sequence[Case], lungs: Stage) -> list[Sample]:
 
 
 def augment(rng: np.random.Generator, sample: Sample) -> Sample:
-    """As the paper's training: local contrast, a part of the picture, rotation, mirroring, exposure.
+    """Augments as the paper's training does: local contrast, a part of the picture, rotation, mirroring, exposure.
 
-    The part there is 0.7 to 0.9 of the input size, cut from the picture as it came; here it is that of the
-    picture's own sides, whatever their size.
+    The paper's part is 0.7 to 0.9 of the input size, cut from the picture before it is resized; here it is 0.7 to 0.9
+    of the picture's own sides.
     """
     picture, mask = sample.picture, sample.mask
     if rng.random() < 0.2:
@@ -69,7 +69,7 @@ def augment(rng: np.random.Generator, sample: Sample) -> Sample:
 
 
 class PublishedBatches:
-    """All samples once an epoch, in an order of the epoch's own; the same seed and epoch give the same batches."""
+    """All samples once per epoch, in a new order each; the same seed and epoch give the same batches."""
 
     def __init__(
         self,
@@ -81,17 +81,19 @@ class PublishedBatches:
         seed: int = 0,
         augmented: bool = True,
     ) -> None:
-        """Args:
-        size: of the network's input, pixels.
-        mean, std: of each channel, on the 0..1 scale.
-        augmented: changes them at random and shuffles; otherwise they come as they are and in their order.
+        """Takes the samples and how the network sees them.
+
+        Args:
+            size: side of the network's input, pixels.
+            mean, std: of each channel, on the 0..1 scale.
+            augmented: change samples at random and shuffle them; otherwise they stay as they are, in their order.
         """
         self.samples = samples
         self.size, self.mean, self.std = size, mean, std
         self.batch_size, self.seed, self.augmented = batch_size, seed, augmented
 
     def __len__(self) -> int:
-        """Batches an epoch; a last one of a single radiograph is left out, as batch normalisation needs two."""
+        """Batches per epoch; training leaves out a last one of a single radiograph: batch normalisation needs two."""
         whole, rest = divmod(len(self.samples), self.batch_size)
         return whole + (rest > 1 or (rest == 1 and not self.augmented))
 
@@ -116,7 +118,7 @@ class PublishedBatches:
 
 
 def f1_judge(batches: Batches, device: torch.device) -> Judge:
-    """Mean F1 score (Dice) of the batches' maps at a probability of one half, without what the label rules out."""
+    """Judges by the mean F1 score (Dice) of the batches' maps at a probability of one half, empty if the label is."""
 
     def judge(network: nn.Module, epoch: int) -> float:
         del epoch

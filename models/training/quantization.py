@@ -1,4 +1,4 @@
-"""int8 forms of weights: made after the fit, from what the networks see of radiographs that they were fitted on."""
+"""int8 forms of weights, made after training from what the networks see of their training radiographs."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -18,11 +18,11 @@ from models.weights.cards import Role
 from models.workflow import Workflow
 
 A_KIND: Final = 40
-"""Radiographs of each kind: more move no figure."""
+"""Radiographs of each kind; more change no figure."""
 
 
 def draw(cases: Sequence[Case], seed: int) -> list[Case]:
-    """As many radiographs of each of ``KINDS`` as there are, ``A_KIND`` at most, in random order."""
+    """Draws up to ``A_KIND`` radiographs of each of ``KINDS``, in random order."""
     chooser = random.Random(seed)  # noqa: S311 - nothing secret
     drawn: list[Case] = []
     for kind in KINDS:
@@ -33,13 +33,13 @@ def draw(cases: Sequence[Case], seed: int) -> list[Case]:
 
 
 def quantize(model: ov.Model, workflow: Workflow, role: Role, cases: Sequence[Case]) -> ov.Model:
-    """A stage's converted network with weights and activations in int8 where that costs least.
+    """Turns a stage's converted network to weights and activations in int8 where that costs least.
 
-    The first convolution, which reads plain gray values, the last one, which decides, and products of two pictures
-    (MA-Net's attention) stay in float.
+    The first convolution, which reads plain gray values, the last one, which decides, and matrix products (MA-Net's
+    attention) stay in float.
 
     Args:
-        model: of the float form.
+        model: the float form.
         workflow: with the same network as its stage ``role``.
         cases: what the ranges of values are measured on.
     """
@@ -59,7 +59,7 @@ def quantize(model: ov.Model, workflow: Workflow, role: Role, cases: Sequence[Ca
 
 
 def _seen(workflow: Workflow, role: Role, cases: Sequence[Case]) -> Iterator[NDArray[np.float32]]:
-    """What a stage's network takes, float32 [1, 3, h, w]."""
+    """What a stage's network takes for each case, float32 [1, 3, h, w]."""
     stage: Stage = workflow.lungs if role == "lungs" else workflow.disease
     for case in cases:
         prepared = workflow.prepare(case.pixels)

@@ -1,4 +1,4 @@
-"""What is known of each radiograph's disease, in the form that stage II is fitted to."""
+"""What is known about each radiograph's disease, in the form that stage II is trained on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ from models.training.crops import find_lungs, shrink
 
 KINDS: Final = ("masked", "shares", "child", "adult", "other", "boxes", "unscored")
 """With a disease mask; with zone shares only; normal children; normal adults; without opacity, whatever else they show;
-with boxes round opacities; COVID-19 of which no more is known."""
+with boxes round opacities; COVID-19 with nothing more known."""
 
 _SURE, _UNSURE = 1.0, 0.5
 """Weights of labels that a reader gave, and of those that follow from a report, a test or a network's shares."""
 _POSITIVE_SHARE: Final = 0.9
-"""Of the COVID-19 radiographs without a score, how many show disease: some were taken before any could be seen."""
+"""The part of COVID-19 radiographs without a score that shows disease: some were taken before it could be seen."""
 _AFFECTED_SHARE: Final = 0.3
 """Diseased share of a zone from which the published networks call it affected."""
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A radiograph as a square, with what is known of its disease.
+    """A radiograph as a square, with what is known about its disease.
 
     Attributes:
         picture: uint8 [S, S], gray.
@@ -42,7 +42,7 @@ class Example:
         label: how probable disease is, 0..1.
         label_weight: of the label's loss.
         is_healthy: a radiologist called it normal.
-        is_without_opacity: something else may be seen, and most of the lungs is free of disease.
+        is_without_opacity: it may show something else, but most of the lungs is free of disease.
     """
 
     picture: Pixels
@@ -61,7 +61,7 @@ class Example:
 def sort_by_kind(cases: Sequence[Case], lungs: Stage, side: int) -> dict[str, list[Example]]:
     """The cases' radiographs at ``side`` x ``side`` by their kind, without those whose two lungs stage I does not find.
 
-    A kind of which there is none is left out.
+    Empty kinds are left out.
     """
     kinds: dict[str, list[Example]] = {kind: [] for kind in KINDS}
     for case in cases:
@@ -73,7 +73,7 @@ def sort_by_kind(cases: Sequence[Case], lungs: Stage, side: int) -> dict[str, li
 
 
 def kind_of(case: Case) -> str | None:
-    """One of ``KINDS``; None where nothing is known of the case's disease."""
+    """One of ``KINDS``; None if nothing is known about the case's disease."""
     if case.has_disease:
         return "masked"
     if case.is_normal:
@@ -119,7 +119,7 @@ def _target_shares(case: Case) -> NDArray[np.float32]:
 
 
 def _label(case: Case) -> tuple[float, float]:
-    """How probable disease is, and the weight of saying so."""
+    """How probable disease is, and the weight of this label."""
     if case.has_disease:
         return float(case.disease.any()), _SURE
     if case.is_normal:

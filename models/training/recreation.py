@@ -1,4 +1,4 @@
-"""A network of the paper trained by the paper's recipe, or by one that departs from it."""
+"""Trains a network of the paper by the paper's recipe, or by a variant of it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,18 +17,18 @@ from models.weights.cards import Role
 from models.weights.published import THRESHOLDS, preprocessing
 
 Report: TypeAlias = Callable[[float, int], None]
-"""Told of the F1 score on the validation radiographs and the epoch's number, from 0; may raise to end the run."""
+"""Gets the F1 score on the validation radiographs and the epoch's number, from 0; may raise to end the run."""
 
 
 def make_samples(role: Role, cases: Sequence[Case], size: int, lungs: Stage | None) -> list[Sample]:
-    """What a stage is fitted to.
+    """The samples that a stage is trained on.
 
     Args:
-        size: of stage I's input, pixels.
-        lungs: the trained stage I, by which stage II's radiographs are cut out; None fits stage I.
+        size: side of stage I's input, pixels.
+        lungs: the trained stage I that cuts out stage II's radiographs; None: the samples are for stage I.
 
     Raises:
-        PackError: no case has it.
+        PackError: no case has what the stage needs.
     """
     found = lung_samples(cases, size) if lungs is None else disease_samples(cases, lungs)
     if not found:
@@ -43,7 +43,7 @@ def recreate(
     validation: Sequence[Sample],
     report: Report = lambda *_: None,
 ) -> Path:
-    """Fits a preset's network; returns the path of the weights whose F1 score on ``validation`` was best."""
+    """Trains a preset's network; returns the path of the weights whose F1 score on ``validation`` was best."""
     asked = preset.configuration
     mean, std = preprocessing(asked.encoder)
     labelled = preset.label_loss is not None

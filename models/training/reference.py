@@ -1,4 +1,4 @@
-"""What a site's radiographs are held against: the distribution of their measures over the training radiographs."""
+"""What a site's radiographs are compared with: the distributions of measures over the training radiographs."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +10,7 @@ from models.workflow import Workflow
 
 
 def is_judged_adult(case: Case) -> bool:
-    """Whether a radiograph is no child's, and somebody said more of it than that a test for COVID-19 was positive."""
+    """Whether a radiograph is not a child's, and more is known about it than a positive test for COVID-19."""
     if case.is_normal:
         return case.is_adult_normal
     return case.label != "COVID-19" or case.score is not None or case.has_disease

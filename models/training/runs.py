@@ -1,4 +1,4 @@
-"""One run: a network begun, fitted, and written with its card."""
+"""One training run: a network is set up, trained, and written with its card."""
 
 from dataclasses import dataclass, field
 from datetime import date
@@ -43,9 +43,9 @@ class Run:
     """What the command line asks for; sizes in pixels.
 
     Attributes:
-        out: keeps the state between sittings, then the weights.
-        start: weights to go on from, with their card or as published; None starts the encoder from ImageNet (or
-            ``encoder_weights``) and all else from chance.
+        out: folder for the state, by which an interrupted run continues, and for the weights.
+        start: weights to continue from, with their card or as published; None starts the encoder from ImageNet (or
+            ``encoder_weights``) and everything else from random weights.
         encoder_weights: a state dict of the encoder.
     """
 
@@ -61,7 +61,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Begun:
-    """A network to be fitted, and what its card will say of how to build and feed it."""
+    """A network to be trained, and what its card will say about building and feeding it."""
 
     network: nn.Module
     architecture: str
@@ -75,13 +75,13 @@ class Begun:
 def begin(
     role: Role, run: Run, architecture: str, encoder: str, mean: Triple, std: Triple, classification_head: bool = False
 ) -> Begun:
-    """The network that a run goes on from: that of ``run.start``, whatever it is, or a new one of the kind asked for.
+    """The network that a run starts with: that of ``run.start``, whatever it is, or a new one of the kind asked for.
 
-    A classification head is left out of the former unless it is asked for, and begun anew where it has none.
+    From ``run.start`` a classification head is removed unless it is asked for, and a new one added if it is missing.
 
     Raises:
-        CheckpointError: ``run.start`` is no weights file.
-        StartError: there are no first weights for the encoder.
+        CheckpointError: ``run.start`` is not a weights file.
+        StartError: there are no initial weights for the encoder.
     """
     if run.start is None:
         network = build_network(architecture, encoder, classification_head=classification_head)
@@ -110,7 +110,7 @@ def finish(
     judge: Judge | None = None,
     **card_fields: Any,
 ) -> Path:
-    """Fits what was begun and writes it; returns the weights' path."""
+    """Trains what ``begin`` returned and writes it; returns the weights' path."""
     network = begun.network
     # The losses take logits: in bfloat16 a probability near 1 has no gradient left.
     heads = [cast("nn.Sequential", network.get_submodule("segmentation_head"))]

@@ -28,7 +28,7 @@ ENCODERS: Final = (
     *("se_resnet50", "se_resnet101", "se_resnext50_32x4d", "se_resnext101_32x4d"),
     *("efficientnet-b0", "efficientnet-b1", "efficientnet-b2", "mobilenet_v2", "timm-skresnet34", "dpn68", "dpn98"),
 )
-"""The paper's, but for ``timm-skresnext50_32x4d``, which today's library builds differently."""
+"""The paper's, except ``timm-skresnext50_32x4d``, which today's library builds differently."""
 EPOCHS: Final = 16
 BATCH_SIZE: Final = 4
 
@@ -44,11 +44,11 @@ def search(
 ) -> optuna.Study:
     """Random trials, stopped early by Hyperband, for the F1 score on ``validation``; kept in ``run.out/study.db``.
 
-    A run that was cut off goes on with the trials that are left. A combination that cannot be built, started or held in
-    memory is a failed trial, not the end.
+    An interrupted run continues with the trials that are left. A combination that cannot be built, started or held in
+    memory is a failed trial and does not end the search.
 
     Args:
-        run: its ``out`` gets a folder a trial.
+        run: its ``out`` gets a folder per trial.
         encoders, sizes: to choose from.
     """
     run.out.mkdir(parents=True, exist_ok=True)

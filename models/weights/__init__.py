@@ -1,4 +1,4 @@
-"""The embedded default: one network a stage, in half precision on disk, each with its card."""
+"""The embedded default: one network per stage, in half precision on disk, each with its card."""
 
 from pathlib import Path
 

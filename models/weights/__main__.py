@@ -1,4 +1,4 @@
-"""``python -m models.weights``: weights brought into the form that the CPU engine runs, without PyTorch."""
+"""``python -m models.weights``: converts weights to the form that the CPU engine runs without PyTorch."""
 
 import argparse
 import sys
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m models.weights", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    text = "write a converted network and its whole card beside the weights"
+    text = "write a converted network and its complete card beside the weights"
     command = commands.add_parser("convert", help=text, description=text)
     command.add_argument("weights", type=Path, help="a .safetensors file with its card, or a published weights.pth")
     command.add_argument("role", choices=get_args(Role), help="the stage that it serves")

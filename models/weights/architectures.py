@@ -43,5 +43,5 @@ def display_name(architecture: str) -> str:
 
 
 def _fold(name: str) -> str:
-    """One spelling for all usual ones of an architecture's name."""
+    """Turns all usual spellings of an architecture's name into one."""
     return name.casefold().replace("plus", "+").translate({ord(mark): None for mark in "-_ "})

@@ -22,12 +22,12 @@ _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Judged(BaseModel):
-    """What is known of weights in one number format.
+    """How weights were judged in one number format.
 
     Attributes:
         holds: their figures against people are within ``models.evaluation.precisions``' limits of float32's.
-        threshold: of a disease card, the operating point's in this format; None: the card's.
-        spread: of a disease card, the intervals' in this format; None: the card's.
+        threshold: of a disease card, its threshold in this format; None: the card's.
+        spread: of a disease card, its intervals in this format; None: the card's.
         metrics: name -> figure, and how many scores and shares differ from float32's.
     """
 
@@ -45,9 +45,9 @@ class ModelCard(BaseModel):
     Attributes:
         role: the stage it serves.
         name: what people call it.
-        architecture: a key of ``models.weights.networks.ARCHITECTURES``; other spellings are brought to it.
+        architecture: a key of ``models.weights.networks.ARCHITECTURES``; other spellings are turned into it.
         encoder: a segmentation-models-pytorch encoder name.
-        classification_head: whether it answers a label beside the map.
+        classification_head: whether it gives a label besides the map.
         options: further constructor arguments of the architecture.
         input_size: side of its square input in pixels, a multiple of 32.
         mean: a channel's mean on a scale of 0..1.
@@ -56,14 +56,14 @@ class ModelCard(BaseModel):
         min_lung_area: contour area, in pixels at the input size, under which a lung component is dropped;
             None: the usual one.
         crop_pixels: of a disease card, what stage II's crop is cut from: ``picture``, stage I's small one, as
-            published, or ``radiograph``, its own pixels.
+            published, or ``radiograph``, the radiograph's own pixels.
         spread: of a disease card, how wide the intervals of shares and scores are; None: not measured.
-        training_data: what it was fitted on.
+        training_data: what it was trained on.
         metrics: name -> figure, as measured when it was made.
-        precisions: the number formats beside float32 that the weights were judged in.
+        precisions: the number formats besides float32 that the weights were judged in.
         forms: converted networks that come with the weights (``models.runtime.converted``): form -> digest.
-        reference: how ``models.quality.drift``'s measures are distributed over the radiographs that a site's are held
-            against: measure -> cumulative share at each of its edges; empty: against none.
+        reference: distributions of ``models.quality.drift``'s measures that a site's radiographs are compared with:
+            measure -> cumulative share at each of its edges; empty: no comparison.
         licence: of the weights.
         sha256: of the weights file, lower-case hexadecimal; None before it is written.
         notes: anything else.
@@ -122,11 +122,11 @@ class ModelCard(BaseModel):
 
     @property
     def holding(self) -> tuple[Precision, ...]:
-        """The number formats, beside float32, in which the weights may run unasked."""
+        """The number formats besides float32 that ``auto`` may choose for the weights."""
         return tuple(name for name, judged in self.precisions.items() if judged.holds)
 
     def judged_in(self, precision: Precision) -> "ModelCard":
-        """The card with the operating point of a number format."""
+        """The card with the threshold and intervals of a number format."""
         judged = self.precisions.get(precision)
         if judged is None:
             return self
@@ -134,12 +134,12 @@ class ModelCard(BaseModel):
         return self.model_copy(update={name: value for name, value in own.items() if value is not None})
 
     def to_json(self) -> str:
-        """The card as it stands in its file."""
+        """The text of the card's file."""
         return self.model_dump_json(indent=2) + "\n"
 
 
 def read_card(weights: Path) -> ModelCard:
-    """The card beside an own weights file, which vouches for the file's bytes; raises CheckpointError."""
+    """Reads the card beside a ``.safetensors`` file; it must name the file's sha256. Raises CheckpointError."""
     path = weights.with_suffix(".json")
     card = validated(path, json_object(path))
     if card.sha256 is None:
@@ -153,10 +153,10 @@ def write_card(weights: Path, card: ModelCard) -> None:
 
 
 def card_beside(weights: Path, role: Role) -> ModelCard | None:
-    """The card beside a weights file; None where there is none, or one of few words beside a published file.
+    """The card beside a weights file; None if there is none, or only a partial one beside a published file.
 
     Raises:
-        CheckpointError: an own card that is not valid, or of the other stage.
+        CheckpointError: the card of a ``.safetensors`` file is not valid, or a card is for the other stage.
     """
     path = weights.with_suffix(".json")
     if not path.is_file():
@@ -195,7 +195,7 @@ def validated(path: Path, fields: Mapping[str, Any]) -> ModelCard:
 
 
 def check_card(path: Path, card: ModelCard, role: Role, sha256: str | None) -> None:
-    """Refuses a card of the other stage or of other bytes; raises CheckpointError."""
+    """Refuses a card for the other stage or for other bytes; raises CheckpointError."""
     if card.role != role:
         raise CheckpointError(path, f"weights for the role {role!r}", f"weights for {card.role!r}")
     if card.sha256 is not None and card.sha256 != sha256:

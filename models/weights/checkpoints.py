@@ -1,7 +1,7 @@
 """Reading and writing checkpoints: own ones (safetensors and a card) and the published ones (state dicts).
 
-Nothing but tensors is unpickled, nothing is looked up on a network, and a file that is not exactly what its
-card says is refused with one :class:`CheckpointError`.
+Nothing but tensors is unpickled, nothing is downloaded, and a file that is not exactly what its card says is refused
+with one :class:`CheckpointError`.
 """
 
 import hashlib
@@ -36,9 +36,9 @@ def save_checkpoint(path: str | Path, network: nn.Module, card: ModelCard, half:
 
     Args:
         path: with or without the ``.safetensors`` suffix; its folder exists.
-        network: the one the card describes; on any device, left as it is.
+        network: the one the card describes; on any device, not changed.
         card: its ``sha256`` is filled in.
-        half: float tensors stand as float16 in the file (one beyond its range stays as it is).
+        half: store float tensors as float16 (a tensor beyond its range stays as it is).
 
     Returns:
         The card as written.
@@ -101,7 +101,7 @@ def load_checkpoint(path: str | Path, role: Role, card: ModelCard | None = None)
 
 
 def _for_disk(tensor: Tensor, half: bool) -> Tensor:
-    """A copy in float16 where that costs precision only, not the value."""
+    """A copy, in float16 if every value is within its range."""
     if half and tensor.is_floating_point():
         halved = tensor.half()
         if bool(torch.isfinite(halved).all()):
@@ -128,7 +128,7 @@ def _upgraded(path: Path, published: State, network: nn.Module, card: ModelCard)
 
 
 def _published_card(weights: Path, role: Role, head: bool) -> ModelCard:
-    """What the directory's name and the published constants say, under what a card beside the file says."""
+    """A card from the directory's name and the published constants; a card beside the file overrides them."""
     path = weights.with_suffix(".json")
     said = json_object(path) if path.exists() else {}
     directory = weights.absolute().parent.name
@@ -143,7 +143,7 @@ def _published_card(weights: Path, role: Role, head: bool) -> ModelCard:
         check_encoder(encoder)
     except UnknownNetworkError as error:
         raise CheckpointError(weights, "a published architecture and encoder", str(error)) from error
-    # A card that names another role speaks for itself; without one, only stage II was published with a head.
+    # A card may name another role; without a card a head means stage II, as only that was published with one.
     if said.get("role", role) != role or (role == "lungs" and head and not said):
         found = f"weights for {said['role']!r}" if "role" in said else "a classification head (stage II)"
         raise CheckpointError(weights, f"weights for the role {role!r}", found)

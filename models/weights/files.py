@@ -1,4 +1,4 @@
-"""Files of weights: read and written whole, and what is said of one that is not what it should be."""
+"""Reads and writes weights files whole, and describes one that is not what it should be."""
 
 import hashlib
 from pathlib import Path
@@ -10,7 +10,7 @@ class CheckpointError(ValueError):
     Attributes:
         path: the file it is about.
         expected: what should have been there.
-        found: what was.
+        found: what was there.
     """
 
     def __init__(self, path: Path, expected: str, found: str) -> None:

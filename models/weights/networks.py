@@ -40,7 +40,7 @@ _PUBLISHED_STAGES: Mapping[str, Mapping[int, tuple[str, ...]]] = {
     "timm-mobilenetv3_large": {16: ("blocks.3", "blocks.4"), 32: ("blocks.5", "blocks.6")},
 }
 
-# What every network of this workflow has in common, so no option.
+# The same for every network of this workflow, so not options.
 _FIXED = frozenset({"encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params"})
 
 # Whatever timm or a constructor raises on options that do not fit.
@@ -51,7 +51,7 @@ def check_encoder(encoder: str) -> None:
     """Refuses an encoder that cannot be built from the installed libraries alone.
 
     Raises:
-        UnknownNetworkError: no such encoder, or a name that would make timm ask a hub.
+        UnknownNetworkError: no such encoder, or a name that would make timm ask a model hub.
     """
     model = _timm_model(encoder)
     if model is None:
@@ -117,13 +117,13 @@ def build_network(
 
 
 def unused_encoder_shapes(network: nn.Module, encoder: str) -> dict[str, tuple[int, ...]]:
-    """State the published encoder had and today's leaves out, because the network never runs those stages.
+    """Tensors the published encoder had and today's leaves out, because the network never runs those stages.
 
     An alias of a timm encoder is cut to the depth its architecture asks for (PSPNet: three stages); when the
     networks were published it was whole.
 
     Args:
-        network: what ``build_network`` answered.
+        network: what ``build_network`` returned.
         encoder: the encoder's name given there.
 
     Returns:

@@ -17,7 +17,7 @@ Triple = tuple[float, float, float]
 
 
 INPUT_SIZES: Final[Mapping[Role, int]] = {"lungs": 384, "disease": 480}
-"""What the published inference script ran every network of a stage at."""
+"""The input size at which the published inference script ran every network of a stage."""
 
 THRESHOLDS: Final[Mapping[str, float]] = {
     "MAnet": 0.31,
@@ -55,7 +55,7 @@ class PublishedName:
     """What a published checkpoint's directory name says.
 
     Attributes:
-        architecture: as it stands there, such as ``DeepLabV3+``.
+        architecture: as written there, such as ``DeepLabV3+``.
         encoder: such as ``timm-regnetx_032``.
         pretraining: the weights its encoder started from, such as ``imagenet`` or ``advprop``.
     """
@@ -74,7 +74,7 @@ def parse_directory(name: str) -> PublishedName | None:
 def preprocessing(encoder: str, pretraining: str = "imagenet") -> tuple[Triple, Triple]:
     """Mean and standard deviation, on a scale of 0..1, that an encoder's pictures were normalised with.
 
-    The library asks a hub for these, so they stand here.
+    The library would ask a model hub for these, so they are kept here.
     """
     if encoder.startswith("dpn"):
         return _DPN

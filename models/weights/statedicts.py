@@ -1,4 +1,4 @@
-"""State dicts as they stand in files: parsed without running anything, checked against a network."""
+"""State dicts in files: parsed without running any code, and checked against a network."""
 
 import io
 import pickle
@@ -75,7 +75,7 @@ def parse_torch(path: Path, data: bytes) -> State:
 
 
 def check_state(path: Path, state: Mapping[str, Tensor], network: nn.Module) -> None:
-    """Refuses a state dict that is not exactly the network's, or that holds a weight that is no number.
+    """Refuses a state dict that is not exactly the network's, or that holds NaN or infinity.
 
     Raises:
         CheckpointError: keys are missing, unexpected, or of another shape or type (the first few are named,

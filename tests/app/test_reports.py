@@ -20,7 +20,7 @@ from tests.support.reports import full_source, upload
 from tests.support.server import Server
 
 SIDE = 512
-PATHS = ["/segment", "/reports/sr", "/reports/sc"]
+PATHS = ["/segment", "/reports/sr", "/reports/sc", "/reports/pr"]
 DICOM = {"accept": "application/dicom"}
 NAME = "Confidential^Person"
 
@@ -99,7 +99,7 @@ def test_no_report_without_a_study(server: Server, path: str) -> None:
     assert server.client.post("/score?overlay=false", content=data).json()["score"] is not None
 
 
-@pytest.mark.parametrize("path", ["/reports/sr", "/reports/sc"])
+@pytest.mark.parametrize("path", PATHS[1:])
 def test_reports_are_dicom_only(server: Server, phantom: bytes, path: str) -> None:
     refused = server.client.post(path, content=phantom, headers={"accept": "application/json"})
     assert_problem(refused, 406, "not_acceptable")
@@ -146,6 +146,21 @@ def test_a_capture_without_a_score_has_no_shares(server: Server) -> None:
     assert below.size, "and the shares are gone"
 
 
+def test_a_fhir_bundle_of_the_same_figures(server: Server, phantom: bytes) -> None:
+    answer = server.client.post("/reports/fhir?release=R5&uncertainty=true", content=phantom)
+    assert answer.headers["content-type"] == "application/fhir+json"
+    report, score, *zones = (entry["resource"] for entry in answer.json()["entry"])
+    assert "study" in report
+    told = server.client.post("/score?overlay=false&uncertainty=true", content=phantom).json()
+    assert score["valueQuantity"]["value"] == told["score"]
+    ranges = [item["valueRange"] for item in score["component"] if "valueRange" in item]
+    assert [[found["low"]["value"], found["high"]["value"]] for found in ranges] == [told["uncertainty"]["score_range"]]
+    shares = [zone["valueQuantity"]["value"] for zone in zones if "valueQuantity" in zone]
+    assert shares == pytest.approx([100 * zone["share"] for zone in told["zones"]], abs=0.006)
+    assert_problem(server.client.post("/reports/fhir?release=R3", content=phantom), 400, "invalid_parameter")
+    assert_problem(server.client.post("/reports/fhir", content=encoded(draw_phantom(SIDE))), 422, "unsupported_dicom")
+
+
 def parts_of(answer: httpx.Response) -> dict[str, tuple[str, bytes]]:
     """By file name, the media type and content of each part of a ``multipart/related`` answer."""
     whole = BytesParser().parsebytes(
@@ -171,14 +186,16 @@ def runs(server: Server) -> float:
 
 def test_all_results_of_one_analysis_are_those_of_the_single_calls(server: Server, phantom: bytes) -> None:
     before = runs(server)
-    answer = server.client.post("/reports?threshold=0.2&include=seg,sr&include=sc,json", content=phantom)
+    answer = server.client.post("/reports?threshold=0.2&include=seg,sr&include=sc,pr,fhir,json", content=phantom)
     assert answer.status_code == 200
     assert runs(server) == before + 2
     assert answer.headers["content-type"].startswith('multipart/related; type="application/dicom"; boundary=')
     parts = parts_of(answer)
-    assert list(parts) == ["seg.dcm", "sr.dcm", "sc.dcm", "json.json"]
-    for name, path in zip(("seg.dcm", "sr.dcm", "sc.dcm"), PATHS, strict=True):
+    assert list(parts) == ["seg.dcm", "sr.dcm", "sc.dcm", "pr.dcm", "fhir.json", "json.json"]
+    for name, path in zip(("seg.dcm", "sr.dcm", "sc.dcm", "pr.dcm"), PATHS, strict=True):
         assert parts[name] == ("application/dicom", ask(server, f"{path}?threshold=0.2", phantom))
+    bundle = server.client.post("/reports/fhir?threshold=0.2", content=phantom)
+    assert parts["fhir.json"] == (bundle.headers["content-type"], bundle.content)
     told = server.client.post("/score?overlay=false&threshold=0.2", content=phantom).json()
     said = json.loads(parts["json.json"][1])
     assert {key: said[key] for key in ("score", "zones", "image", "overlay")} == {

@@ -1,13 +1,18 @@
 """What the image is made of and how it says that it is well."""
 
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import ClassVar
 
 import httpx
 import pytest
+from pip_requirements_parser import RequirementsFile
 
 from app.version import VERSION
 from tests.support import ROOT
@@ -23,8 +28,33 @@ _ALONE = {"torch", "torchvision", "setuptools"}
 audit = load_script(ROOT / "docker" / "audit.py", "audit")
 
 
+class Advisories(BaseHTTPRequestHandler):
+    """A service with the protocol of osv.dev; ``known`` has the advisories by package."""
+
+    known: ClassVar[dict[str, list[dict[str, object]]]] = {}
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        answer = json.dumps({"vulns": self.known[asked["package"]["name"]]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
 def _name(text: str) -> str:
     return re.sub(r"[-_.]+", "-", text).lower()
+
+
+def _locked(lock: Path) -> Mapping[str, str]:
+    """The versions by name; each package is pinned and has a hash."""
+    found = RequirementsFile.from_file(str(lock))
+    assert not found.invalid_lines
+    assert all(one.is_pinned and one.hash_options for one in found.requirements)
+    return {_name(one.name): one.get_pinned_version for one in found.requirements}
 
 
 def _constraints() -> Mapping[str, str]:
@@ -34,7 +64,7 @@ def _constraints() -> Mapping[str, str]:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
 def test_the_image_has_what_the_tests_ran_with(lock: Path) -> None:
-    locked = {_name(package.name): package.version for package in audit.read_lock(lock)}
+    locked = _locked(lock)
     tested = _constraints()
     assert {
         name: version for name, version in locked.items() if name not in _ALONE and tested.get(name) != version
@@ -55,43 +85,61 @@ def test_image_and_tag_have_the_version() -> None:
 def test_there_is_a_lock_for_each_variant() -> None:
     assert [lock.name for lock in LOCKS] == ["requirements-cpu.txt", "requirements-cuda.txt"]
     (cpu,) = [lock for lock in LOCKS if "cpu" in lock.name]
-    assert not [
-        package.name for package in audit.read_lock(cpu) if package.name.startswith(("nvidia", "triton", "cuda"))
-    ]
+    assert not [name for name in _locked(cpu) if name.startswith(("nvidia", "triton", "cuda"))]
 
 
-def test_a_lock_without_a_hash_is_refused(tmp_path: Path) -> None:
-    lock = tmp_path / "requirements-x.txt"
-    lock.write_text("pillow==12.0.0\n")
-    with pytest.raises(ValueError, match="not pinned with a hash"):
-        list(audit.read_lock(lock))
+@pytest.fixture
+def advisories() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Advisories) as service:
+        Thread(target=service.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{service.server_port}/v1/query"
+        service.shutdown()
 
 
-def test_the_audit_finds_files_that_are_gone_or_withdrawn() -> None:
-    package = audit.Locked("requirements-x.txt", "thing", "1.0", frozenset({"a" * 64}))
-    there = {"hashes": {"sha256": "a" * 64}, "yanked": False}
-    other = {"hashes": {"sha256": "b" * 64}, "yanked": False}
-    assert audit.faults_on_the_index(package, [there, other]) == []
-    (gone,) = audit.faults_on_the_index(package, [other])
-    assert "no file" in gone
-    (withdrawn,) = audit.faults_on_the_index(package, [{**there, "yanked": "breaks everything"}])
-    assert "breaks everything" in withdrawn
+HOLE = {"id": "PYSEC-2026-1", "aliases": ["CVE-2026-1"], "details": "", "affected": []}
 
 
 @pytest.mark.parametrize(
-    ("about", "status"),
-    [(None, 3), ({"vulnerabilities": []}, 0), ({"vulnerabilities": [{"id": "PYSEC-1", "withdrawn": None}]}, 1)],
-    ids=["no advisories served", "nothing known", "a hole"],
+    ("known", "status"), [([], 0), ([HOLE], 1)], ids=["nothing is known against it", "it has a hole"]
 )
-def test_an_audit_without_advisories_does_not_pass(
-    about: Mapping[str, object] | None, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_audit_fails_for_what_has_an_advisory(
+    known: list[dict[str, object]],
+    status: int,
+    advisories: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    lock = tmp_path / "requirements-x.txt"
-    lock.write_text(f"thing==1.0 --hash=sha256:{'a' * 64}\n")
-    page = {"files": [{"hashes": {"sha256": "a" * 64}, "yanked": False}]}
+    monkeypatch.setattr(Advisories, "known", {"thing": known})
+    monkeypatch.setattr(audit, "LOCKS", [_lock(tmp_path, f"thing==1.0 --hash=sha256:{'a' * 64}")])
+    assert audit.main(["--vulnerability-service", "osv", "--osv-url", advisories]) == status
+    assert ("requirements-x.txt: thing==1.0: PYSEC-2026-1, CVE-2026-1\n" in capsys.readouterr().out) == bool(known)
+
+
+def test_an_audit_that_reaches_no_service_or_knows_nothing_does_not_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = _lock(tmp_path, f"thing==1.0 --hash=sha256:{'a' * 64}")
     monkeypatch.setattr(audit, "LOCKS", [lock])
-    monkeypatch.setattr(audit, "fetch", lambda url, accept: page if "/simple/" in url else about)
-    assert audit.main() == status
+    nobody = f"http://127.0.0.1:{free_port()}/v1/query"
+    assert audit.main(["--vulnerability-service", "osv", "--osv-url", nobody]) == 1
+    assert "requirements-x.txt: " in capsys.readouterr().err
+    monkeypatch.setattr(audit, "audit", lambda *_: [{"name": "thing", "skip_reason": "not found"}])
+    assert audit.main([]) == 3
+
+
+def test_a_lock_without_a_hash_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(audit, "LOCKS", [_lock(tmp_path, "pillow==12.0.0")])
+    assert audit.main([]) == 1
+    assert "hash" in capsys.readouterr().err
+
+
+def _lock(folder: Path, text: str) -> Path:
+    path = folder / "requirements-x.txt"
+    path.write_text(f"{text}\n", encoding="utf-8")
+    return path
 
 
 def _health(port: int) -> int:

@@ -19,9 +19,11 @@ from pydicom.uid import (
     XRayRadiofluoroscopicImageStorage,
 )
 
+from app.intake.dicom.grayscale import Grayscale, Window
 from app.reports.dicom.content import ReportContent
 from app.reports.dicom.header import read_header
 from app.reports.dicom.identity import Identity
+from app.reports.dicom.presentation_state import write_presentation_state
 from app.reports.dicom.secondary_capture import write_capture
 from app.reports.dicom.segmentation import write_segmentation
 from app.reports.dicom.structured_report import write_report
@@ -160,4 +162,14 @@ def write_capture_of(case: ReportContent) -> bytes:
     return write_capture(case, np.full((HEIGHT, WIDTH, 3), 7, np.uint8))
 
 
-WRITERS = {"segmentation": write_segmentation, "report": write_report, "capture": write_capture_of}
+def write_presentation_of(case: ReportContent) -> bytes:
+    """Of a picture of 12 bits with a window."""
+    return write_presentation_state(case, Grayscale((1.0, 0.0), Window(2048.0, 4096.0, "LINEAR"), False, None, False))
+
+
+WRITERS = {
+    "segmentation": write_segmentation,
+    "report": write_report,
+    "capture": write_capture_of,
+    "presentation": write_presentation_of,
+}

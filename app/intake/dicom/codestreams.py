@@ -1,4 +1,4 @@
-"""What a codestream says of itself, read before a decoder gets it: a decoder allocates what the codestream says."""
+"""Checks what a codestream declares before it is decoded, as a decoder allocates whatever the codestream declares."""
 
 import re
 from dataclasses import dataclass, replace
@@ -10,23 +10,23 @@ _DAMAGED: Final = "The compressed pixel data are damaged or cut off"
 _UNREAD: Final = "The compressed pixel data are coded in a way that is not read"
 _PIECES: Final = "The compressed pixel data are in more pieces than those of any radiograph"
 _PADDING: Final = b"\0\xff"
-"""Fragments are padded to an even length: with zeros, but not by everyone."""
+"""Fragments are padded to an even length, usually with zeros."""
 _END, _SCAN = 0xD9, 0xDA
 _FRAMES: Final = frozenset({*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7})
 _MARKER: Final = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
-"""What coded pixels never have: the first is where they end. Restarts are left out."""
+"""Markers that end the coded pixels; restart markers, which occur within them, are excluded."""
 _ALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 _MAX_SEGMENTS: Final = 4096
 _SIZ, _COD, _COC, _POC, _SOT, _SOD = 0x51, 0x52, 0x53, 0x5F, 0x90, 0x93
 _BLOCK_STYLE: Final = 8
-"""Where the code blocks' style stands in a coding style."""
+"""Offset of the code blocks' style in a coding style."""
 _NOWHERE: Final = slice(0)
 _OVERRULING: Final = frozenset({_SIZ, _COD, _COC, _POC})
-"""With one component they have no use after the main header's own, and would overrule what is checked there."""
+"""With one component these are of no use after the main header, and would override what was checked there."""
 _MAX_TILE_PARTS: Final = 65_536
 MAX_TILES: Final = 4096
 MAX_BLOCKS: Final = 1 << 20
-"""Precincts and code blocks of a JPEG 2000 picture: a hundred bytes and more of bookkeeping each."""
+"""Precincts and code blocks of a JPEG 2000 picture: the decoder allocates a hundred bytes or more for each."""
 MAX_PACKETS: Final = 1 << 24
 """Precincts times resolutions times layers: OpenJPEG keeps a number for each."""
 MAX_LAYERS: Final = 1024
@@ -37,11 +37,11 @@ class Frame:
     """What a codestream declares.
 
     Attributes:
-        process: the second byte of a JPEG's frame marker, 0x51 of JPEG 2000.
+        process: the second byte of a JPEG's frame marker; 0x51 for JPEG 2000.
         precision: bits a sample.
-        place: where a JPEG's precision stands, before its height; the style of JPEG 2000's code blocks.
-        coded: where a JPEG's coded pixels begin.
-        pieces: code blocks, precincts and packets of JPEG 2000.
+        place: offset of a JPEG's precision, which its height follows; for JPEG 2000, of the code blocks' style.
+        coded: offset of a JPEG's coded pixels.
+        pieces: number of code blocks, precincts and packets of JPEG 2000.
     """
 
     process: int
@@ -55,10 +55,10 @@ class Frame:
 
 
 def read_jpeg_frame(data: bytes) -> Frame:
-    """The one frame of a JPEG or JPEG-LS codestream (ITU-T T.81 B.2, T.87 C.2).
+    """Reads the only frame of a JPEG or JPEG-LS codestream (ITU-T T.81 B.2, T.87 C.2).
 
     Raises:
-        UnreadableImage: no such codestream, several frames or scans, or no end marker.
+        UnreadableImage: another kind of codestream, several frames or scans, or no end marker.
     """
     if data[:2] != b"\xff\xd8":
         raise UnreadableImage(_DAMAGED)
@@ -89,18 +89,18 @@ def read_jpeg_frame(data: bytes) -> Frame:
 
 
 def _check_scan(data: bytes, start: int) -> None:
-    """One scan, which goes on to the end marker; libjpeg fills up what is missing without a word."""
+    """Checks that a single scan continues to the end marker; libjpeg silently fills in what is missing."""
     end = _MARKER.search(data, start)
     if end is None or data[end.start() + 1] != _END or data[end.end() :].strip(_PADDING):
         raise UnreadableImage(_DAMAGED)
 
 
 def read_jpeg2000_frame(data: bytes) -> Frame:
-    """The main header of a JPEG 2000 codestream (ITU-T T.800 A.4 to A.6), HTJ2K included.
+    """Reads the main header of a JPEG 2000 codestream (ITU-T T.800 A.4 to A.6), HTJ2K included.
 
     Raises:
-        UnreadableImage: no such codestream, no end marker, or more tiles, precincts, code blocks or layers than
-            any radiograph has.
+        UnreadableImage: another kind of codestream, no end marker, or more tiles, precincts, code blocks or layers
+            than any radiograph has.
     """
     if data[:2] != b"\xff\x4f" or not data.rstrip(_PADDING).endswith(b"\xff\xd9"):
         raise UnreadableImage(_DAMAGED)
@@ -128,10 +128,10 @@ def read_jpeg2000_frame(data: bytes) -> Frame:
 
 
 def _segments(data: bytes, place: int, last: int) -> tuple[dict[int, slice], int]:
-    """Where each segment's content is from ``place`` to the marker ``last``, by its marker, and where that one is.
+    """The content of each segment from ``place`` to the marker ``last``, by marker, and the offset of ``last``.
 
     Raises:
-        UnreadableImage: no segments, or one of them again that decides the picture's structure.
+        UnreadableImage: damaged segments, or a repeated one that decides the picture's structure.
     """
     segments: dict[int, slice] = {}
     for _ in range(_MAX_SEGMENTS):
@@ -149,7 +149,7 @@ def _segments(data: bytes, place: int, last: int) -> tuple[dict[int, slice], int
 
 
 def _check_tile_parts(data: bytes, place: int) -> None:
-    """That tile-parts follow each other from ``place`` to the end marker, and change nothing (A.4.2)."""
+    """Checks that tile-parts follow each other from ``place`` to the end marker and override nothing (A.4.2)."""
     for _ in range(_MAX_TILE_PARTS):
         if data[place : place + 2] == b"\xff\xd9":
             return
@@ -166,7 +166,7 @@ def _check_tile_parts(data: bytes, place: int) -> None:
 
 
 def _pieces(style: bytes, width: int, height: int) -> tuple[int, int]:
-    """Precincts with code blocks, and packets, of a tile of ``width`` x ``height`` pixels by its coding style (A.6.1).
+    """Number of precincts and code blocks, and of packets, in a tile of ``width`` x ``height`` pixels (A.6.1).
 
     Raises:
         UnreadableImage: an impossible style, or more packets than any radiograph has.
@@ -183,7 +183,7 @@ def _pieces(style: bytes, width: int, height: int) -> tuple[int, int]:
         across, down = exponents & 15, exponents >> 4
         count = _over(columns, across) * _over(rows, down)
         most = max(most, count)
-        # A precinct ends its code blocks too.
+        # A code block does not cross the edge of its precinct.
         blocks += count + _over(columns, min(block_width, across)) * _over(rows, min(block_height, down))
     packets = most * (levels + 1) * (layers + 1)
     if packets > MAX_PACKETS:
@@ -192,5 +192,5 @@ def _pieces(style: bytes, width: int, height: int) -> tuple[int, int]:
 
 
 def _over(length: int, exponent: int) -> int:
-    """``length`` over a power of two, rounded up."""
+    """``length`` divided by 2 to the power of ``exponent``, rounded up."""
     return -(-length >> exponent)

@@ -1,4 +1,4 @@
-"""What pydicom and imagecodecs raise for damaged files, and how they are kept from telling of them."""
+"""Damaged files: what pydicom and imagecodecs raise for them, and pydicom's settings for a process that meets them."""
 
 import logging
 import struct
@@ -9,7 +9,6 @@ from typing import Final
 from pydicom import config
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
-# By fuzzing and by reading them.
 DAMAGE: Final = (
     OSError,  # MeteredFile's allowance
     EOFError,  # data that end inside a sequence or an item
@@ -17,7 +16,7 @@ DAMAGE: Final = (
     BytesLengthException,  # values that are not whole numbers of their VR
     ValueError,  # values that are no number, date or UID; undecodable text
     TypeError,  # values of another type than their VR's
-    KeyError,  # VRs and tags that nobody knows
+    KeyError,  # unknown VRs and tags
     IndexError,
     AttributeError,  # elements that should have been there, or should have been sequences
     NotImplementedError,  # VRs that pydicom does not convert
@@ -30,10 +29,16 @@ DAMAGE: Final = (
     struct.error,
     zlib.error,
 )
+"""Found by fuzzing and by reading their code."""
 
-# All of them name values of the file, which may be the patient's; a filter set once also spares every thread
-# the race of warnings.catch_warnings.
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-warnings.filterwarnings("ignore", module=r"(pydicom|app\.intake)\b")
-# Radiographs in archives break the rules for values in many harmless ways, and are read all the same.
-config.settings.reading_validation_mode = config.IGNORE
+
+def configure() -> None:
+    """Sets pydicom up for a process that reads what anybody may send; to be called before the first object is read.
+
+    Radiographs in archives break the rules for values in many harmless ways, and have to be read nevertheless. Messages
+    can quote values of the file, which may be the patient's. The filter of warnings holds for the process, as
+    ``warnings.catch_warnings`` is not thread-safe.
+    """
+    config.settings.reading_validation_mode = config.IGNORE
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module=r"(pydicom|app\.intake)\b")

@@ -1,10 +1,11 @@
-"""Pixel Data → samples, by transfer syntax (PS3.5 section 10 and annex A).
+"""Decodes Pixel Data to samples, by transfer syntax (PS3.5 section 10 and annex A).
 
-imagecodecs decodes what is compressed, but for JPEG of 8 bits, where it keeps quiet about damage: its libraries
-(libjpeg-turbo, CharLS, OpenJPEG) are free of copyleft and fuzzed by their makers, and run without the interpreter's
-lock. GDCM, the other library with lossless JPEG, was tried first: it ended the process on some files.
+imagecodecs decodes all compressed pixels except 8-bit JPEG, where it does not report damage. Its libraries
+(libjpeg-turbo, CharLS, OpenJPEG) are free of copyleft, are fuzzed by their makers, and release the interpreter lock.
+GDCM, the other library with lossless JPEG, was tried first, but crashed the process on some files.
 """
 
+import struct
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
@@ -17,7 +18,6 @@ from pydicom import uid
 from app.errors import UnreadableImage, UnsupportedDicom
 from app.intake.dicom.codestreams import Frame, read_jpeg2000_frame, read_jpeg_frame
 from app.intake.dicom.deep_jpeg import decode_12_bits, decode_lossless
-from app.intake.dicom.encapsulation import join_fragments
 from app.intake.dicom.jp2 import bare_codestream
 from app.intake.dicom.jpeg2000 import decode_jpeg2000
 from app.intake.dicom.parsing import UNDEFINED, Parsed
@@ -32,15 +32,17 @@ _LOSSY: Final = frozenset(
     {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K}
 )
 _RLE_HEADER: Final = 64
+MAX_FRAGMENTS: Final = 65_536
+_ITEM, _DELIMITER = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
 _CUT_OFF: Final = "The pixel data are cut off before their end"
 
 
 def decode_samples(parsed: Parsed, module: PixelModule) -> tuple[Samples, int]:
-    """The samples [H, W] as unsigned integers, as they are allocated, and the bits that can be set in each.
+    """Decodes the samples [H, W] to unsigned integers as they are allocated, and says how many bits each can have.
 
     Raises:
-        UnsupportedDicom: a transfer syntax that is not read.
-        UnreadableImage: missing, cut off, damaged, or not of the size that the header says.
+        UnsupportedDicom: an unsupported transfer syntax.
+        UnreadableImage: missing, cut off, damaged, or not of the size that the header declares.
         imagecodecs' errors: see ``damage.DAMAGE``.
     """
     decoder = _DECODERS.get(parsed.syntax)
@@ -48,6 +50,34 @@ def decode_samples(parsed: Parsed, module: PixelModule) -> tuple[Samples, int]:
         name = uid.UID(parsed.syntax).name if uid.UID(parsed.syntax).type == "Transfer Syntax" else "unknown"
         raise UnsupportedDicom(f"Its transfer syntax is not read: {name}")
     return decoder(parsed, module)
+
+
+def join_fragments(pixels: memoryview) -> bytes:
+    """All fragments after the offset table, joined: with one frame they are its codestream.
+
+    Args:
+        pixels: from the first item on; what follows the sequence's end is ignored.
+
+    Raises:
+        UnreadableImage: damaged or cut off, implausibly many fragments, or none after the offset table.
+    """
+    fragments: list[memoryview] = []
+    place = 0
+    for _ in range(MAX_FRAGMENTS):
+        if place + 8 > len(pixels):
+            raise UnreadableImage(_CUT_OFF)
+        group, element, length = struct.unpack_from("<HHL", pixels, place)
+        if (group, element) == _DELIMITER:
+            if len(fragments) < 2:
+                raise UnreadableImage("The pixel data are empty")
+            return b"".join(fragments[1:])
+        if (group, element) != _ITEM:
+            raise UnreadableImage("The pixel data are damaged: they are not a sequence of fragments")
+        place += 8 + length
+        if place > len(pixels):
+            raise UnreadableImage(_CUT_OFF)
+        fragments.append(pixels[place - length : place])
+    raise UnreadableImage(f"The pixel data are in more than {MAX_FRAGMENTS} fragments")
 
 
 def _read_native(parsed: Parsed, module: PixelModule) -> tuple[Samples, int]:
@@ -71,7 +101,7 @@ def _read_native(parsed: Parsed, module: PixelModule) -> tuple[Samples, int]:
 
 
 def _read_rle(parsed: Parsed, module: PixelModule) -> tuple[Samples, int]:
-    """A segment for each byte of a sample, the highest first (PS3.5 annex G)."""
+    """Decodes run-length segments, one for each byte of a sample, highest byte first (PS3.5 annex G)."""
     data, count, cells = _codestream(parsed), module.allocated // 8, module.rows * module.columns
     if len(data) < _RLE_HEADER:
         raise UnreadableImage(_CUT_OFF)
@@ -81,7 +111,7 @@ def _read_rle(parsed: Parsed, module: PixelModule) -> tuple[Samples, int]:
         raise UnreadableImage("The run-length segments are damaged, or other than the header says")
     planes = []
     for start, end in pairwise(limits):
-        # The padding at the end may read as one more run.
+        # The padding at the end may decode as one more run.
         plane = imagecodecs.packbits_decode(data[start:end], out=cells + 128)
         if len(plane) < cells:
             raise UnreadableImage(_CUT_OFF)
@@ -93,7 +123,7 @@ def _read_rle(parsed: Parsed, module: PixelModule) -> tuple[Samples, int]:
 
 
 def _read_jpeg(*processes: int) -> _Decoder:
-    """A decoder of JPEG's coding ``processes``, named by their frame markers."""
+    """A decoder for the JPEG coding ``processes`` with these frame markers."""
 
     def read(parsed: Parsed, module: PixelModule) -> tuple[Samples, int]:
         data = _codestream(parsed)
@@ -107,7 +137,7 @@ def _read_jpeg(*processes: int) -> _Decoder:
 
 
 def _jpeg_samples(data: bytes, frame: Frame) -> NDArray[Any]:
-    """uint8 or uint16 [H, W] of a JPEG of any kind; raises for what is damaged."""
+    """Decodes a JPEG of any kind to uint8 or uint16 [H, W]; raises where it is damaged."""
     if frame.process == _JPEG_LS:
         return imagecodecs.jpegls_decode(data)
     if frame.process == _LOSSLESS:
@@ -131,7 +161,7 @@ def _codestream(parsed: Parsed) -> bytes:
 
 
 def _check_frame(frame: Frame, module: PixelModule) -> None:
-    """Refuses a codestream that is of another size than the header says; raises UnreadableImage."""
+    """Refuses a codestream with another size than the header declares; raises UnreadableImage."""
     if (frame.width, frame.height, frame.components) != (module.columns, module.rows, 1):
         raise UnreadableImage("The compressed picture is of another size or kind than the header says")
     if not 2 <= frame.precision <= 16:
@@ -139,11 +169,11 @@ def _check_frame(frame: Frame, module: PixelModule) -> None:
 
 
 def _decoded(samples: NDArray[Any], module: PixelModule, syntax: str) -> Samples:
-    """The bits of each sample; raises UnreadableImage for another shape or type than was declared."""
+    """The samples with their bits as unsigned integers; raises UnreadableImage for an undeclared shape or type."""
     if samples.shape != (module.rows, module.columns) or samples.dtype.kind not in "ui" or samples.itemsize > 2:
         raise UnreadableImage("The compressed picture is of another size or kind than the header says")
     if syntax in _LOSSY and (samples.dtype.kind == "i") == module.signed:
-        # A codestream may have more bits than are stored: losses beyond the largest value must not turn it small.
+        # A codestream may have more bits than are stored: a lossy value above the largest must not wrap around.
         half = 1 << module.stored - 1
         lowest, highest = (-half, half - 1) if module.signed else (0, 2 * half - 1)
         if highest < np.iinfo(samples.dtype).max:

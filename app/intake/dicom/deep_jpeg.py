@@ -1,8 +1,9 @@
-"""Lossless JPEG and JPEG of 12 bits → samples, and an error where it is damaged.
+"""Decodes lossless JPEG and 12-bit JPEG, and raises an error where it is damaged.
 
-imagecodecs drops the warnings of libjpeg, and simplejpeg, which keeps them, decodes no more than 8 bits. So libjpeg is
-asked for more rows than there are. It fills up with mid-gray what it has no data for: of coded data that end with the
-picture nothing but the first piece of the rows beyond it, of data that end earlier all, of data that go on less.
+imagecodecs drops the warnings of libjpeg, and simplejpeg, which keeps them, decodes only 8 bits. So damage is found by
+asking libjpeg for more rows than there are, as it fills everything without data with mid-gray. Where the coded data end
+with the picture, the extra rows are mid-gray except for their first piece. Where the data end earlier, the extra rows
+are all mid-gray; where they go on, more than the first piece is not.
 """
 
 from typing import Final
@@ -17,14 +18,15 @@ from app.intake.dicom.codestreams import Frame
 _DAMAGED: Final = "The compressed pixel data are damaged or cut off"
 _BLOCK: Final = 8
 _MORE: Final = b"\x5a" * 64
-"""Put after the coded data: it changes a picture only where these end too early."""
+"""Appended to the coded data: this changes the picture only where they end too early."""
 
 
 def decode_lossless(data: bytes, frame: Frame) -> NDArray[np.uint8 | np.uint16]:
-    """The samples of a lossless JPEG of one component.
+    """Decodes a lossless JPEG with one component.
 
     Args:
-        data: as ``read_jpeg_frame`` has found it, and so ``frame``.
+        data: a codestream that ``read_jpeg_frame`` has accepted.
+        frame: its frame.
 
     Returns:
         uint8 [H, W] up to 8 bits, else uint16.
@@ -32,7 +34,7 @@ def decode_lossless(data: bytes, frame: Frame) -> NDArray[np.uint8 | np.uint16]:
     Raises:
         UnreadableImage: samples beyond the precision, coded data that end before the picture or go on after it.
     """
-    # Decoded as of 16 bits, so that none is cut: all are then off by as much as mid-gray is.
+    # Decoded as if of 16 bits, so that no sample is clipped; all samples are then off by the difference in mid-gray.
     samples = _longer(data, frame, 2, 16)
     picture, (first, second) = samples[: frame.height], samples[frame.height :]
     if (second != 1 << 15).any() or _goes_on(picture[-1], first, data, frame):
@@ -48,10 +50,11 @@ def decode_lossless(data: bytes, frame: Frame) -> NDArray[np.uint8 | np.uint16]:
 
 
 def decode_12_bits(data: bytes, frame: Frame) -> NDArray[np.uint16]:
-    """The samples of a lossy JPEG of one component and 12 bits.
+    """Decodes a lossy 12-bit JPEG with one component.
 
     Args:
-        data: as ``read_jpeg_frame`` has found it, and so ``frame``.
+        data: a codestream that ``read_jpeg_frame`` has accepted.
+        frame: its frame.
 
     Returns:
         uint16 [H, W].
@@ -70,7 +73,7 @@ def decode_12_bits(data: bytes, frame: Frame) -> NDArray[np.uint16]:
 
 
 def _longer(data: bytes, frame: Frame, rows: int, precision: int) -> NDArray[np.uint16]:
-    """uint16 [H + rows, W] of ``data``, whose header is told another height and precision."""
+    """Decodes ``data`` to uint16 [H + rows, W], with another height and precision in its header."""
     place = frame.place
     told = bytes((precision,)) + (frame.height + rows).to_bytes(2, "big")
     samples: NDArray[np.uint16] = imagecodecs.jpeg8_decode(data[:place] + told + data[place + 3 :])
@@ -80,10 +83,10 @@ def _longer(data: bytes, frame: Frame, rows: int, precision: int) -> NDArray[np.
 
 
 def _goes_on(last: NDArray[np.uint16], beyond: NDArray[np.uint16], data: bytes, frame: Frame) -> bool:
-    """Whether the row beyond the last one holds more than its first sample.
+    """Whether the row after the last one has data beyond its first sample.
 
-    The bits that fill up the last byte make that one; those after it all are the same difference from what is
-    predicted, as no more than zeros are read for them.
+    The first sample comes from the bits that pad the last byte. Without further data, zeros are read for all others,
+    so they all differ from their prediction by the same amount.
     """
     predictor, shift = data[frame.coded - 3], data[frame.coded - 1] & 15
     if shift:
@@ -97,17 +100,17 @@ def _goes_on(last: NDArray[np.uint16], beyond: NDArray[np.uint16], data: bytes, 
         6: above + (left - before >> 1),
         7: left + above >> 1,
     }
-    # After a restart the sample to the left is all there is.
+    # After a restart, only the sample to the left is used for prediction.
     rows = (left, predicted.get(predictor, left))
     differences = [(beyond[1:] - row) & 0xFFFF for row in rows]
     return all(bool((row != row[0]).any()) for row in differences)
 
 
 def _check_end(data: bytes, frame: Frame, samples: NDArray[np.uint16], precision: int) -> None:
-    """Whether data that seem to end before the picture do, and the last sample is not mid-gray by itself.
+    """Refuses coded data that end before the picture. Called where the extra rows suggest that, maybe by chance.
 
     Raises:
-        UnreadableImage: they do.
+        UnreadableImage: the data end too early.
     """
     end = data.rindex(b"\xff\xd9")
     other = _longer(data[:end] + _MORE + data[end:], frame, len(samples) - frame.height, precision)

@@ -1,39 +1,90 @@
 """Stored values → 8-bit gray: modality LUT, VOI LUT, presentation LUT (PS3.4 N.2, PS3.3 C.11).
 
-A stored value has 16 bits at most, so the whole chain is worked out once for each value that there can be, and the
-picture is looked up in the result.
+A stored value has at most 16 bits, so the whole chain is computed once for each possible value, and the picture is
+looked up in the resulting table.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset, uid
 
-from app.errors import UnreadableImage
+from app.errors import UnreadableImage, UnsupportedDicom
+from app.intake.dicom.damage import DAMAGE
 from app.intake.dicom.decoders import Samples
-from app.intake.dicom.lookup import Lookup, read_lookup, read_palette
+from app.intake.dicom.elements import read_integer, read_number, read_values
 from app.intake.dicom.pixels import PixelModule
-from app.intake.dicom.values import read_integer, read_number
-from app.intake.dicom.window import Window, read_window
 from app.intake.gray import Gray, looked_up
 from app.intake.value_range import Flags, Values, value_range
 
-_IDENTITY: Final = (1.0, 0.0)
+_DAMAGED: Final = "A lookup table of the header is damaged or cut off"
+_COLOURS: Final = ("Red", "Green", "Blue")
+IDENTITY: Final = (1.0, 0.0)
 _FLUOROSCOPY: Final = frozenset({uid.XRayAngiographicImageStorage, uid.XRayRadiofluoroscopicImageStorage})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lookup:
+    """A lookup table.
+
+    Attributes:
+        first: the value that the first entry is for; values outside the table take its first or last entry.
+        entries: float64 [N].
+        top: its largest entry, at least 1; the bits that a table declares are no measure, as many declare too many.
+    """
+
+    first: int
+    entries: Values
+    top: float
+
+    def of(self, values: Values) -> Values:
+        """The entry of each value."""
+        # Clipped before the conversion: a rescaled value may exceed any integer type.
+        places = np.clip(np.rint(np.nan_to_num(values) - self.first), 0, len(self.entries) - 1)
+        found: Values = self.entries[places.astype(np.int64)]
+        return found
+
+    def shares(self, values: Values) -> Values:
+        """The share of white, 0..1, for each of the modality ``values``."""
+        return self.of(values) / self.top
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The range of values to show.
+
+    Attributes:
+        function: VOI LUT Function: LINEAR, LINEAR_EXACT or SIGMOID.
+    """
+
+    centre: float
+    width: float
+    function: str
+
+    def shares(self, values: Values) -> Values:
+        """The share of white, 0..1, for each of the modality ``values``."""
+        if self.function == "SIGMOID":
+            return 1 / (1 + np.exp(-4 * (values - self.centre) / self.width))
+        if self.function == "LINEAR_EXACT":
+            return np.clip((values - self.centre) / self.width + 0.5, 0, 1)
+        if self.width == 1:
+            return (values > self.centre - 0.5).astype(np.float64)
+        return np.clip((values - (self.centre - 0.5)) / (self.width - 1) + 0.5, 0, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Grayscale:
-    """The transformations of one header, in their order.
+    """The transformations of one header, in the order in which they apply.
 
     Attributes:
         modality: LUT, or slope and intercept.
-        voi: LUT or window; None: the ``value_range`` of what is there.
+        voi: LUT or window; None: the ``value_range`` of the picture.
         inverted: whether the smallest value is shown white.
-        padding: smallest and largest stored value that is no part of the picture; None without any.
-        whole_range: with no ``voi``, the largest value that can be stored is white and 0 is black, whatever is there.
+        padding: first and last of the stored values that are no part of the picture; None without any.
+        whole_range: without ``voi``, the largest value that can be stored is white and 0 is black, whatever occurs.
     """
 
     modality: Lookup | tuple[float, float]
@@ -46,34 +97,35 @@ class Grayscale:
 def read_grayscale(dataset: Dataset, module: PixelModule) -> Grayscale:
     """The transformations that ``dataset`` asks for.
 
-    Of several VOI LUTs it is the first one, of several windows the first that is one; a LUT goes before a window
-    (C.11.2). Polarity is turned once where Photometric Interpretation is MONOCHROME1 or Presentation LUT Shape
-    INVERSE: in a DX image both stand for the same thing (C.8.11.3), so together they turn no more than either.
+    The first VOI LUT is used, else the first valid window (C.11.2). The picture is inverted where Photometric
+    Interpretation is MONOCHROME1 or Presentation LUT Shape is INVERSE. In a DX image both mean the same (C.8.11.3), so
+    both together invert it once.
 
     Raises:
         UnsupportedDicom: a palette of colours.
-        UnreadableImage: a LUT that is damaged.
+        UnreadableImage: a damaged LUT.
     """
     if module.photometric == "PALETTE COLOR":
-        return Grayscale(_IDENTITY, read_palette(dataset, module.signed), False, None, False)
+        return Grayscale(IDENTITY, read_palette(dataset, module.signed), False, None, False)
     modality = _read_modality(dataset, module.signed)
     voi = read_lookup(dataset, "VOILUTSequence", _may_be_negative(modality, module)) or read_window(dataset)
     shape = str(dataset.get("PresentationLUTShape", "")).strip()
     inverted = module.photometric == "MONOCHROME1" or shape == "INVERSE"
-    whole = module.stored == 8 and not module.signed and modality == _IDENTITY
+    whole = module.stored == 8 and not module.signed and modality == IDENTITY
     return Grayscale(modality, voi, inverted, _read_padding(dataset, module), whole)
 
 
-def apply_grayscale(samples: Samples, bits: int, module: PixelModule, scale: Grayscale) -> Gray:
-    """uint8 [H, W], air dark, of ``samples`` [H, W] as they are allocated.
+def apply_grayscale(samples: Samples, bits: int, module: PixelModule, scale: Grayscale) -> tuple[Gray, Grayscale]:
+    """Transforms ``samples`` [H, W], as they are allocated, to uint8 [H, W] in which air is dark.
 
-    Bits that are not stored are left out, and padding is black.
+    Bits that are not stored are ignored, and padding becomes black. Also returns the transformations with the window
+    that was taken where ``scale`` has none.
 
     Args:
-        bits: that can be set in a sample; a codestream may have fewer than are stored, and has its sign there.
+        bits: how many a sample can have. A codestream may have fewer than are stored; the highest of them is the sign.
 
     Raises:
-        UnreadableImage: transformations that do not end in numbers.
+        UnreadableImage: transformations whose result is not finite.
     """
     shift = module.high_bit + 1 - module.stored if bits > module.high_bit else 0
     levels = 1 << module.stored
@@ -89,19 +141,25 @@ def apply_grayscale(samples: Samples, bits: int, module: PixelModule, scale: Gra
             span = _range(samples, np.where(is_padding, np.nan, values)[patterns])
         shares = _shares(values, span, scale)
     table = _gray_table(shares, is_padding, scale.inverted)[patterns]
-    return looked_up(samples, table)
+    shown = scale if scale.voi is not None else replace(scale, voi=_window_over(*span))
+    return looked_up(samples, table), shown
 
 
 def stored_values(levels: int, bits: int, signed: bool) -> Values:
-    """What each pattern of bits 0 … ``levels`` - 1 stands for, float64; with a sign in the highest of ``bits``."""
+    """The value of each bit pattern 0 … ``levels`` - 1, float64; the highest of ``bits`` is the sign if ``signed``."""
     values = np.arange(levels, dtype=np.float64)
     if signed:
         values[values >= 1 << bits - 1] -= 1 << bits
     return values
 
 
+def _window_over(low: float, high: float) -> Window:
+    """The window that shows ``low`` black and ``high`` white."""
+    return Window((low + high + 1) / 2, max(high - low, 1.0) + 1, "LINEAR")
+
+
 def _gray_table(shares: Values, is_padding: Flags, inverted: bool) -> Gray:
-    """uint8 [N]: the gray of each share of white [N]; raises UnreadableImage where that is no number."""
+    """uint8 [N]: the gray of each share of white [N]; raises UnreadableImage where a share is not finite."""
     if not np.isfinite(shares).all():
         raise UnreadableImage("The header's rescale or window values do not give numbers")
     table = np.rint((1 - shares if inverted else shares) * 255).astype(np.uint8)
@@ -117,21 +175,19 @@ def _modality_values(stored: Values, modality: Lookup | tuple[float, float]) -> 
 
 
 def _shares(values: Values, span: tuple[float, float], scale: Grayscale) -> Values:
-    """From modality values [N] to 0..1; ``span`` is what there is without VOI LUT and window."""
-    if isinstance(scale.voi, Lookup):
-        return scale.voi.of(values) / scale.voi.top
+    """Maps modality values [N] to 0..1; ``span`` is the range to show without VOI LUT and window."""
     if scale.voi is not None:
-        return scale.voi.of(values)
+        return scale.voi.shares(values)
     low, high = span
     if not high > low:
-        # As any other picture of a single value: black, whichever way it is shown.
+        # A picture with a single value is black, as in other formats, even if it is inverted.
         return np.full(len(values), float(scale.inverted))
-    # Values that are not there may be far out.
+    # Values that do not occur in the picture may lie outside the span.
     return np.clip((values - low) / (high - low), 0, 1)
 
 
 def _range(samples: Samples, values: Values) -> tuple[float, float]:
-    """The ``value_range`` of ``samples`` [H, W], where that of sample n is ``values[n]``."""
+    """The ``value_range`` of ``samples`` [H, W], where sample n has the value ``values[n]``."""
     count = int(samples.max()) + 1
     is_there = cv2.calcHist([samples], [0], None, [count], [0, count]).ravel() > 0
     found = values[:count][is_there & ~np.isnan(values[:count])]
@@ -139,22 +195,22 @@ def _range(samples: Samples, values: Values) -> tuple[float, float]:
 
 
 def _read_modality(dataset: Dataset, signed: bool) -> Lookup | tuple[float, float]:
-    """Modality LUT, else rescale; neither where XA and XRF have them to undo what made the picture fit to be shown."""
+    """Modality LUT, else rescale; neither for XA and XRF where applying it would undo the processing for display."""
     relationship = str(dataset.get("PixelIntensityRelationship", "")).strip().upper()
-    # PS3.3 C.8.7.1.1.2. In other classes the attribute says nothing about what is to be shown (C.8.11.3.1.2).
+    # PS3.3 C.8.7.1.1.2. In other classes the attribute does not affect what is shown (C.8.11.3.1.2).
     if relationship in ("LOG", "DISP") and str(dataset.get("SOPClassUID", "")).strip() in _FLUOROSCOPY:
-        return _IDENTITY
+        return IDENTITY
     return read_lookup(dataset, "ModalityLUTSequence", signed) or _read_rescale(dataset)
 
 
 def _read_rescale(dataset: Dataset) -> tuple[float, float]:
-    """Slope and intercept; what is absent or makes no sense changes nothing."""
+    """Slope and intercept; 1 and 0 where absent or invalid."""
     slope, intercept = read_number(dataset.get("RescaleSlope")), read_number(dataset.get("RescaleIntercept"))
     return slope or 1.0, intercept or 0.0
 
 
 def _may_be_negative(modality: Lookup | tuple[float, float], module: PixelModule) -> bool:
-    """Whether a VOI LUT's input has a sign (C.11.2.1.1): that of samples counts only as the rescale leaves it."""
+    """Whether a VOI LUT's input, which is the output of the modality step, can be negative (C.11.2.1.1)."""
     if isinstance(modality, Lookup):
         return False
     slope, intercept = modality
@@ -173,6 +229,95 @@ def _read_padding(dataset: Dataset, module: PixelModule) -> tuple[int, int] | No
 
 
 def _sample(value: int, module: PixelModule) -> int:
-    """A number of 16 bits with the sign that samples have: its own VR may be the other one."""
+    """A 16-bit number, signed if the samples are: its own VR may say otherwise."""
     value &= 0xFFFF
     return value - 0x10000 if module.signed and value >= 0x8000 else value
+
+
+def read_lookup(dataset: Dataset, keyword: str, signed: bool) -> Lookup | None:
+    """The first table of the sequence ``keyword``; None without one.
+
+    Args:
+        signed: whether the values looked up can be below zero.
+
+    Raises:
+        UnreadableImage: a table that is not what its descriptor says.
+    """
+    items = dataset.get(keyword)
+    if not items:
+        return None
+    return _read_table(items[0].get("LUTDescriptor"), items[0].get("LUTData"), dataset, signed)
+
+
+def read_palette(dataset: Dataset, signed: bool) -> Lookup:
+    """The table of a palette whose colours are all gray.
+
+    Args:
+        signed: whether samples can be below zero.
+
+    Raises:
+        UnsupportedDicom: other colours, or tables in segments.
+        UnreadableImage: tables that are missing or damaged.
+    """
+    if any(f"Segmented{colour}PaletteColorLookupTableData" in dataset for colour in _COLOURS):
+        raise UnsupportedDicom("Its palette is stored in segments, which is not read")
+    red, green, blue = (
+        _read_table(
+            dataset.get(f"{colour}PaletteColorLookupTableDescriptor"),
+            dataset.get(f"{colour}PaletteColorLookupTableData"),
+            dataset,
+            signed,
+        )
+        for colour in _COLOURS
+    )
+    for other in (green, blue):
+        if red.first != other.first or not np.array_equal(red.entries, other.entries):
+            raise UnsupportedDicom("The picture is in colour; gray ones are read")
+    return red
+
+
+def _read_table(descriptor: Any, data: Any, dataset: Dataset, signed: bool) -> Lookup:
+    """The table with this descriptor and data; raises UnreadableImage."""
+    is_little = dataset.original_encoding[1] is not False
+    try:
+        count, first, bits = (int(value) for value in descriptor)
+        entries = _entries(data, is_little)
+    except DAMAGE as error:
+        raise UnreadableImage(_DAMAGED) from error
+    count = count & 0xFFFF or 1 << 16
+    if not 1 <= bits <= 16:
+        raise UnreadableImage(_DAMAGED)
+    if bits == 8 and count <= 2 * len(entries) < 2 * count:
+        # Some writers pack two entries into a word; the entries are in the order of the bytes.
+        entries = entries.astype("<u2" if is_little else ">u2").view(np.uint8)
+    if len(entries) < count:
+        raise UnreadableImage(_DAMAGED)
+    table = entries[:count].astype(np.float64)
+    return Lookup(_with_sign(first, signed, dataset), table, max(float(table.max()), 1.0))
+
+
+def _entries(data: Any, is_little: bool) -> NDArray[Any]:
+    """uint16 [N] of an element's value: bytes (OW), a number (US, SS) or several."""
+    if isinstance(data, bytes):
+        return np.frombuffer(data[: len(data) // 2 * 2], "<u2" if is_little else ">u2")
+    return (np.atleast_1d(np.asarray(data, dtype=np.int64)) & 0xFFFF).astype(np.uint16)
+
+
+def _with_sign(first: int, signed: bool, dataset: Dataset) -> int:
+    """The first value mapped; it is signed where the values looked up are."""
+    if signed:
+        return first - 0x10000 if first >= 0x8000 else first
+    # With implicit VR, pydicom takes the sign from the samples. An explicit SS in the file is kept.
+    return first & 0xFFFF if dataset.original_encoding[0] else first
+
+
+def read_window(dataset: Dataset) -> Window | None:
+    """The first window of ``dataset`` with a width that its function allows; None without one."""
+    function = str(dataset.get("VOILUTFunction", "")).strip()
+    if function not in ("SIGMOID", "LINEAR_EXACT"):
+        function = "LINEAR"
+    for values in zip(*(read_values(dataset.get(name)) for name in ("WindowCenter", "WindowWidth")), strict=False):
+        centre, width = (read_number(value) for value in values)
+        if centre is not None and width is not None and width > 0 and (function != "LINEAR" or width >= 1):
+            return Window(centre, width, function)
+    return None

@@ -1,4 +1,4 @@
-"""What a radiograph's header says of the picture: the view, the side, the body part; no identifiers."""
+"""Reads what a radiograph's header says about the picture: the view, the side, the body part; no identifiers."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,14 +10,14 @@ from pydicom.charset import decode_bytes
 
 from app.intake.dicom.body_parts import is_chest
 from app.intake.dicom.damage import DAMAGE
-from app.intake.dicom.values import read_code, read_number, read_values
+from app.intake.dicom.elements import read_code, read_number, read_values
 from models import quality
 
-# Of View Code Sequence, CID 4010: antero-posterior, postero-anterior, frontal; by SNOMED CT and by its older codes.
+# In View Code Sequence, CID 4010: antero-posterior, postero-anterior, frontal; codes of SNOMED CT and older SNOMED.
 _FRONTAL_CODES: Final = frozenset(
     {"399348003", "272479007", "399033003", "R-10206", "R-10214", "R-40888", "R-10202"},
 )
-# Of Anatomic Region Sequence, CID 4031: chest, thorax, thoracic cavity, lung, both lungs.
+# In Anatomic Region Sequence, CID 4031: chest, thorax, thoracic cavity, lung, both lungs.
 _CHEST_CODES: Final = frozenset(
     {"816094009", "51185008", "43799004", "39607008", "74101002", "T-D3000", "T-D3050", "T-28000"}
 )
@@ -30,10 +30,10 @@ _OTHER_VIEW: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the result needs of a header; None where it says nothing, or nothing that its rules allow.
+    """The header's values that go into the result; None where a value is absent or invalid.
 
     Attributes:
-        patient_orientation: directions of rows and columns as the header has them, such as ``L\\F``.
+        patient_orientation: directions of rows and columns as in the header, such as ``L\\F``.
         pixel_spacing: millimetres between rows and between columns: Pixel Spacing, else Imager Pixel Spacing.
         transfer_syntax: UID.
     """
@@ -65,13 +65,13 @@ def read_header(dataset: Dataset) -> Header:
 
 
 def header_flags(dataset: Dataset, body_parts: Iterable[str] = ()) -> tuple[str, ...]:
-    """What the header of ``dataset`` says against a score: codes of ``models.quality``.
+    """Reasons in the header of ``dataset`` not to trust a score, as codes of ``models.quality``.
 
-    Body Part Examined counts before Anatomic Region Sequence. Any element that speaks of another view than a
-    frontal one is believed.
+    Body Part Examined takes precedence over Anatomic Region Sequence. One element that names a view other than frontal
+    is enough for a flag.
 
     Args:
-        body_parts: further words in Body Part Examined that mean the chest.
+        body_parts: more words in Body Part Examined that mean the chest.
     """
     header = read_header(dataset)
     flags = []
@@ -84,7 +84,7 @@ def header_flags(dataset: Dataset, body_parts: Iterable[str] = ()) -> tuple[str,
     elif frontal is None:
         flags.append(quality.VIEW_UNKNOWN)
     if row[:1] in ("R", "H", "F") or (row[:1] in ("L", "") and column[:1] not in ("F", "")):
-        # Upside down, on its side or mirrored: zones would be called by the wrong names.
+        # Upside down, on its side or mirrored: zones would get the wrong names.
         flags.append(quality.ROTATED)
     if header.burned_in_annotation == "YES":
         flags.append(quality.BURNED_IN)
@@ -94,7 +94,7 @@ def header_flags(dataset: Dataset, body_parts: Iterable[str] = ()) -> tuple[str,
 
 
 def _is_frontal(dataset: Dataset) -> bool | None:
-    """Whether view position and view code speak of a frontal view; None where they say nothing that is known."""
+    """Whether view position and view code name a frontal view; None where they name no known view."""
     words = re.split(r"[\W_]+", _text(dataset, "ViewPosition").upper())
     codes = [code in _FRONTAL_CODES for code in _codes(dataset, "ViewCodeSequence")]
     if False in codes or any(_OTHER_VIEW.fullmatch(word) for word in words):
@@ -103,7 +103,7 @@ def _is_frontal(dataset: Dataset) -> bool | None:
 
 
 def _is_chest(dataset: Dataset, body_parts: Iterable[str]) -> bool | None:
-    """Whether the header speaks of a chest; None where it names no part."""
+    """Whether the header names a chest; None where it names no body part."""
     named = is_chest(_text(dataset, "BodyPartExamined"), body_parts)
     if named is not None:
         return named
@@ -112,11 +112,11 @@ def _is_chest(dataset: Dataset, body_parts: Iterable[str]) -> bool | None:
 
 
 def _text(dataset: Dataset, keyword: str) -> str:
-    """The words of an element as they stand, whatever its rules allow: many writers put plain language there."""
+    """The text of an element, even if its VR does not allow it: many writers put plain language there."""
     text = " ".join(value for value in read_values(dataset.get(keyword)) if isinstance(value, str))
     if text.isascii():
         return text
-    # Of code strings, pydicom takes each byte for a letter of ISO 8859-1.
+    # pydicom decodes code strings as ISO 8859-1, whatever the character set.
     try:
         return decode_bytes(text.encode("latin-1"), _encodings(dataset), set())
     except DAMAGE:
@@ -124,12 +124,12 @@ def _text(dataset: Dataset, keyword: str) -> str:
 
 
 def _encodings(dataset: Dataset) -> list[str]:
-    """Python's names of the data set's character sets."""
+    """The data set's character sets by their names in Python."""
     return [str(encoding) for encoding in read_values(dataset.original_character_set)]
 
 
 def _is_for_processing(dataset: Dataset) -> bool:
-    """Whether the pixels are the detector's own values: raw twins of what readers see."""
+    """Whether the pixels are the detector's raw values, not the processed picture that readers see."""
     is_raw_class = str(dataset.get("SOPClassUID", "")).strip() == uid.DigitalXRayImageStorageForProcessing
     return is_raw_class or _text(dataset, "PresentationIntentType").strip().upper() == "FOR PROCESSING"
 

@@ -9,12 +9,12 @@ _MAX_BOXES: Final = 1024
 
 
 def bare_codestream(data: bytes) -> bytes:
-    """The first codestream in ``data``, which is such a file; else ``data`` as it is.
+    """The first codestream in ``data`` if that is a JPEG 2000 file, else ``data`` as it is.
 
-    DICOM wants the codestream alone (PS3.5 A.4.4), but some writers keep the file.
+    DICOM requires the bare codestream (PS3.5 A.4.4), but some writers keep the file around it.
 
     Raises:
-        UnreadableImage: a file without a codestream, or with a palette: its samples are no values.
+        UnreadableImage: a file without a codestream, or with a palette, whose samples are indices instead of values.
     """
     if not data.startswith(_MARK):
         return data

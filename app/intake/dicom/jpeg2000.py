@@ -1,8 +1,8 @@
-"""JPEG 2000 → samples, and an error where it is damaged.
+"""Decodes JPEG 2000, and raises an error where it is damaged.
 
-A code block decodes to something whatever it holds. OpenJPEG compares what it has used of one with what there is only
-where the codestream says that its blocks end in a predictable way (T.800 D.4.2), and then warns. Saying so changes no
-sample, and blocks of other encoders end within a few bytes of it too.
+A code block decodes without an error whatever bytes it holds. OpenJPEG checks that decoding ends where the block's data
+end only if the codestream declares predictable termination (T.800 D.4.2), and then warns. So the codestream is changed
+to declare it. This changes no sample, and blocks of encoders without it end within a few bytes of that place too.
 """
 
 import logging
@@ -18,18 +18,18 @@ from app.intake.dicom.codestreams import Frame
 
 _LOGGER: Final = logging.getLogger("imagecodecs")
 _WARNINGS: Final = 2
-"""How much OpenJPEG is to say: errors and warnings."""
+"""OpenJPEG's verbosity: errors and warnings."""
 _ENDING: Final = re.compile(r"JPEG2K warning: PTERM check failure: (\d+)")
 _MAX_BYTES: Final = 8
-"""Too many or too few at a block's end: encoders that cut a block at a size leave or take up to 4."""
+"""Tolerated bytes too many or too few at a block's end: encoders that truncate blocks are off by up to 4."""
 _PREDICTABLE, _OTHER_CODING = 0x10, 0x41
-"""Bits of the code blocks' style: the ending, and coding without the arithmetic coder (bypass, high throughput)."""
+"""Bits of the code blocks' style: predictable termination, and other coders (bypass, high throughput)."""
 _MAX_MESSAGES: Final = 1 << 16
-"""Each takes microseconds of interpreter lock."""
+"""Each holds the interpreter lock for microseconds."""
 
 
 class _Ear(logging.Filter):
-    """Keeps what OpenJPEG says from the log, and the worst of it for the thread that it says it in."""
+    """Keeps OpenJPEG's messages out of the log, and remembers the worst of them for each thread."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,16 +48,17 @@ _LOGGER.setLevel(logging.WARNING)
 
 
 def decode_jpeg2000(data: bytes, frame: Frame) -> NDArray[Any]:
-    """The samples of a JPEG 2000 codestream.
+    """Decodes a JPEG 2000 codestream.
 
     Args:
-        data: as ``read_jpeg2000_frame`` has found it, and so ``frame``.
+        data: a codestream that ``read_jpeg2000_frame`` has accepted.
+        frame: its frame.
 
     Returns:
         integers [H, W] or [H, W, C], of 8, 16 or 32 bits.
 
     Raises:
-        UnreadableImage: code blocks that end elsewhere than their coded data.
+        UnreadableImage: code blocks that do not end where their data end.
         imagecodecs.Jpeg2kError: damaged otherwise, or cut off.
     """
     style = data[frame.place]

@@ -1,7 +1,7 @@
-"""Elements whose value representation is none (PS3.5 6.2): given one in place, so that what follows them is found.
+"""Replaces invalid value representations (PS3.5 6.2), so that the elements after them are found.
 
-DCMTK takes two capitals for a representation of days to come, which has a long length, and all else for an element
-with a short one. So it is here, unless no element follows at that length but one does at the other.
+DCMTK reads two unknown capitals as a future representation with a long length field, and anything else as one with a
+short length field. The same is done here, unless an element follows only where the other length field says.
 """
 
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ _ICON, _PIXELS, _UNDEFINED = 0x00880200, 0x7FE00010, 0xFFFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class _Element:
-    """The head of an element, read in each way: with a short length, a long one, or without a representation.
+    """The head of an element.
 
     Attributes:
-        ends: where the next element would be, in each of these ways.
+        ends: where the next element would be if this one had a short length field, a long one, or no representation.
     """
 
     tag: int
@@ -33,13 +33,13 @@ class _Element:
 
 
 def mend(file: MeteredFile, start: int, is_big: bool) -> bool:
-    """Rewrites such representations in ``file``, up to the pixel data; whether there was one.
+    """Replaces invalid representations in ``file``, up to the pixel data; returns whether there was one.
 
     Args:
-        start: of a data set with representations.
+        start: where the data set begins, which has explicit VR.
 
     Raises:
-        OSError: the file's allowance is spent.
+        OSError: the file's limit on reads or bytes is exceeded.
     """
     place, found = start, False
     while (element := _read(file, place, is_big)) is not None:
@@ -58,14 +58,14 @@ def mend(file: MeteredFile, start: int, is_big: bool) -> bool:
         elif element.code not in _LONG:
             place = short
         else:
-            # Sequences are walked through.
+            # The elements inside a sequence are visited too.
             is_inside = long >= _UNDEFINED or (element.code == b"SQ" and element.tag != _ICON)
             place = place + 12 if is_inside else long
     return found
 
 
 def _read(file: MeteredFile, place: int, is_big: bool) -> _Element | None:
-    """The head at ``place``; None at the file's end."""
+    """The element head at ``place``; None at the file's end."""
     file.seek(place)
     content = file.read(12)
     if len(content) < 8:
@@ -77,7 +77,7 @@ def _read(file: MeteredFile, place: int, is_big: bool) -> _Element | None:
 
 
 def _end(file: MeteredFile, element: _Element, is_big: bool) -> int:
-    """Where the next element is: the first of the ways in which there is one; else, as pydicom takes it to be."""
+    """Where the next element begins: the first length field that leads to one, else where pydicom looks for it."""
     short, long, bare = element.ends
     if element.tag == _PIXELS:
         return long
@@ -93,7 +93,7 @@ def _end(file: MeteredFile, element: _Element, is_big: bool) -> int:
 
 
 def _short_code(tag: int) -> bytes:
-    """The representation that the standard gives the element, or text, where that has a long length."""
+    """The element's representation in the standard, or text (LO) where that one has a long length field."""
     try:
         codes = [name.encode() for name in dictionary_VR(tag).split(" or ")]
     except KeyError:

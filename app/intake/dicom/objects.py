@@ -1,4 +1,4 @@
-"""Which DICOM objects are radiographs: by SOP class and modality."""
+"""Decides by SOP class and modality which DICOM objects are radiographs."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ _RADIOGRAPHS: Final = frozenset(
         uid.XRayRadiofluoroscopicImageStorage,
     }
 )
-"""Whatever modality they name: `DR` and lower case are common."""
+"""Accepted with any modality: `DR` and lower case are common."""
 _CAPTURES: Final = frozenset(
     {
         uid.SecondaryCaptureImageStorage,
@@ -28,16 +28,16 @@ _READ: Final = "CR, DX and secondary capture radiographs are read"
 
 
 def check_object(dataset: Dataset) -> None:
-    """That ``dataset`` is of a radiograph's class, or, captured or without a class, of a radiograph's modality.
+    """Refuses an object that is not a radiograph by its class or, for captures and without a class, by its modality.
 
     Raises:
-        UnsupportedDicom: it is not.
+        UnsupportedDicom: it is not a radiograph.
     """
     kind, modality = str(dataset.get("SOPClassUID", "")).strip(), str(dataset.get("Modality", "")).strip().upper()
     if kind in _RADIOGRAPHS:
         return
     if kind and kind not in _CAPTURES:
-        # Only names that the standard has: what else stands there may be anything.
+        # Only names from the standard are repeated: any other value may hold anything.
         name = uid.UID(kind).name if uid.UID(kind).type == "SOP Class" else "another class"
         raise UnsupportedDicom(f"The object is of {name}; {_READ}")
     if modality and modality not in _MODALITIES:

@@ -1,4 +1,4 @@
-"""The bytes of a DICOM file → its data set, and where its pixels lie (PS3.5 section 7, PS3.10 section 7)."""
+"""Parses the bytes of a DICOM file into its data set and its pixel data (PS3.5 section 7, PS3.10 section 7)."""
 
 import zlib
 from dataclasses import dataclass
@@ -34,14 +34,14 @@ _FLOAT_PIXELS, _DOUBLE_PIXELS, _PIXELS = 0x7FE00008, 0x7FE00009, 0x7FE00010
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A DICOM file taken apart.
+    """The parts of a DICOM file.
 
     Attributes:
         dataset: every element before the pixels, with ``file_meta``, not yet converted.
         syntax: UID of the transfer syntax.
-        pixels: what follows the head of Pixel Data (7FE0,0010), to the file's end; nothing without that element.
+        pixels: what follows the head of Pixel Data (7FE0,0010), to the file's end; empty without that element.
         length: of Pixel Data, bytes; ``UNDEFINED`` where they are encapsulated.
-        word: whether its VR is OW, which is the case with implicit VR too.
+        word: whether its VR is OW, as it also is with implicit VR.
     """
 
     dataset: Dataset
@@ -52,14 +52,14 @@ class Parsed:
 
 
 def parse(content: bytes, max_inflated: int, mending: bool = False) -> Parsed:
-    """The parts of ``content``, a whole file, with or without preamble and file meta information.
+    """Parses ``content``, a whole file, with or without preamble and file meta information.
 
     Args:
         max_inflated: bytes that a deflated data set may have.
-        mending: value representations that are none are mended in any case, else where nothing is found without.
+        mending: whether to replace invalid value representations at once, not only after parsing has failed.
 
     Raises:
-        ImageTooLarge: a deflated data set of more than that.
+        ImageTooLarge: a deflated data set larger than that.
         UnreadableImage: a deflated data set that is damaged or cut off.
         UnsupportedDicom: pixels of floating point.
         pydicom's errors: see ``damage.DAMAGE``.
@@ -84,7 +84,8 @@ class _Opened:
     """A file whose group 2 has been read.
 
     Attributes:
-        start: of the data set in ``file``, which is the inflated data set alone where that is deflated.
+        file: the file; for a deflated data set, the inflated data set alone.
+        start: where the data set begins in ``file``.
     """
 
     file: MeteredFile
@@ -107,7 +108,7 @@ def _open(content: bytes, max_inflated: int) -> _Opened:
 
 
 def _mend(opened: _Opened) -> bool:
-    """Makes a file readable whose elements have representations that are none: what follows them was lost."""
+    """Replaces invalid representations in a file, behind which elements were lost; returns whether there was one."""
     if opened.syntax == ImplicitVRLittleEndian:
         return False
     opened.file.allow(HEADER_READS, HEADER_BYTES)
@@ -133,14 +134,14 @@ def _read(opened: _Opened, content: bytes) -> Parsed:
     dataset = read_dataset(file, syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian, stop_when=at_pixels)
     opened.meta.TransferSyntaxUID = syntax
     dataset.file_meta = FileMetaDataset(opened.meta)
-    # The last: pydicom asks of the first element twice, before it has read the element's length too.
+    # The last call counts: for the first element pydicom also calls before it has read the element's length.
     tag, vr, length, place = found[-1] if found else (0, None, 0, 0)
     if tag in (_FLOAT_PIXELS, _DOUBLE_PIXELS):
         raise UnsupportedDicom("Its pixels are of floating point; integers of 8 to 16 bits are read")
     if isinstance(file, _Deflated) and tag == _PIXELS:
         file.inflate(place + length)
         content = file.getvalue()
-    # Behind any other representation they lie elsewhere.
+    # With any other VR the pixels begin elsewhere.
     is_there = tag == _PIXELS and (dataset.original_encoding[0] or vr in EXPLICIT_VR_LENGTH_32)
     pixels = memoryview(content)[place:] if is_there else memoryview(b"")
     return Parsed(dataset, syntax, pixels, length, vr != "OB")
@@ -164,7 +165,7 @@ def _read_meta(file: MeteredFile) -> Dataset:
 
 
 def _check_length(tag: int, length: int) -> None:
-    """Refuses megabytes of transfer syntaxes or character sets, which pydicom takes apart as soon as they are met."""
+    """Refuses an overlong transfer syntax or character set, which pydicom would split as soon as it meets it."""
     if length > _MAX_TAKEN_APART and tag in _TAKEN_APART:
         raise UnreadableImage("The header has a transfer syntax or character set of implausible length")
 
@@ -177,7 +178,7 @@ def _guess_syntax(head: bytes) -> str:
 
 
 class _Deflated(MeteredFile):
-    """A deflated data set (PS3.5 A.5), inflated no further than it is read: what follows its pixels may be anything."""
+    """A deflated data set (PS3.5 A.5), inflated only as far as it is read, as anything may follow its pixels."""
 
     def __init__(self, content: bytes, start: int, max_bytes: int) -> None:
         super().__init__(b"")
@@ -188,17 +189,17 @@ class _Deflated(MeteredFile):
         self._max_bytes = max_bytes
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As MeteredFile; raises UnreadableImage where the data set is cut off before."""
+        """Reads as MeteredFile does; raises UnreadableImage where the data set is cut off."""
         end = HEADER_BYTES if size is None or size < 0 else self.tell() + size
         if end > self._inflated:
             self.inflate(min(end, HEADER_BYTES))
         return super().read(size)
 
     def inflate(self, count: int) -> None:
-        """Until the first ``count`` bytes are there, or the data set ends before.
+        """Inflates until the first ``count`` bytes are there or the data set ends.
 
         Raises:
-            ImageTooLarge: more than may be inflated are asked for.
+            ImageTooLarge: ``count`` exceeds the limit.
             UnreadableImage: it is cut off.
         """
         if count > self._max_bytes:
@@ -206,7 +207,7 @@ class _Deflated(MeteredFile):
         place = self.tell()
         self.seek(self._inflated)
         while self._inflated < count and not self._unpacker.eof:
-            # In pieces, as what zlib leaves of one is copied.
+            # In small pieces, as zlib copies the unused rest of each.
             piece = self._packed[self._taken : self._taken + _PIECE]
             made = self._unpacker.decompress(piece, max(count - self._inflated, _PIECE))
             if not piece and not made:

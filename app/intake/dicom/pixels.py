@@ -1,4 +1,4 @@
-"""What the header says of the pixels: the Image Pixel Module (PS3.3 C.7.6.3)."""
+"""Reads how the header describes the pixels: the Image Pixel Module (PS3.3 C.7.6.3)."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from app.errors import UnreadableImage, UnsupportedDicom
-from app.intake.dicom.values import read_integer
+from app.intake.dicom.elements import read_integer
 from app.intake.radiograph import Limits
 
 _GRAY: Final = frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"})
@@ -21,8 +21,8 @@ class PixelModule:
 
     Attributes:
         allocated: bits from one sample to the next, 8 or 16.
-        stored: bits that a sample has, 8..16.
-        high_bit: the place of its highest bit in what is allocated.
+        stored: bits that a sample uses, 8..16.
+        high_bit: position of the highest of them among the allocated bits.
         signed: whether that bit is the sign (two's complement).
         photometric: Photometric Interpretation.
     """
@@ -37,10 +37,10 @@ class PixelModule:
 
 
 def read_pixel_module(dataset: Dataset, limits: Limits) -> PixelModule:
-    """The pixel module of ``dataset``, checked.
+    """Reads and checks the pixel module of ``dataset``.
 
     Raises:
-        UnsupportedDicom: several frames, colour, or samples of other than 8 to 16 bits.
+        UnsupportedDicom: several frames, colour, or samples outside 8 to 16 bits.
         ImageTooLarge, ImageTooSmall: by rows and columns.
         UnreadableImage: values that are missing or contradict each other.
     """
@@ -65,9 +65,9 @@ def read_pixel_module(dataset: Dataset, limits: Limits) -> PixelModule:
 
 
 def exceed_header(samples: NDArray[np.uint8 | np.uint16], module: PixelModule) -> bool:
-    """Whether ``samples`` [H, W] have bits over High Bit: values that it cuts short, or something else that is there.
+    """Whether ``samples`` [H, W] have bits set above High Bit: larger values, or other data stored there.
 
-    A sign may go on in these bits.
+    Copies of the sign bit are allowed there.
     """
     half = 1 << module.high_bit
     if 2 * half > np.iinfo(samples.dtype).max:

@@ -9,7 +9,7 @@ from app.errors import UnreadableImage
 from app.intake.dicom.damage import DAMAGE
 from app.intake.dicom.decoders import decode_samples
 from app.intake.dicom.elements import UnknownRepresentation, clean
-from app.intake.dicom.grayscale import apply_grayscale, read_grayscale
+from app.intake.dicom.grayscale import Grayscale, apply_grayscale, read_grayscale
 from app.intake.dicom.header import header_flags
 from app.intake.dicom.objects import check_object
 from app.intake.dicom.parsing import HEADER_BYTES, Parsed, parse
@@ -24,26 +24,28 @@ class DicomRadiograph:
     """What a DICOM object holds.
 
     Attributes:
-        pixels: uint8 [H, W], C-contiguous, polarity right: air is dark.
+        pixels: uint8 [H, W], C-contiguous, in the right polarity: air is dark.
         source: the header with ``file_meta``, without pixels, private and bulk elements.
-        flags: what the header says against a score, codes of ``models.quality``.
+        shown: the transformations by which stored values became ``pixels``.
+        flags: reasons in the header not to trust a score, as codes of ``models.quality``.
     """
 
     pixels: Gray
     source: Dataset
+    shown: Grayscale
     flags: tuple[str, ...]
 
 
 def read_dicom(data: Upload, limits: Limits, body_parts: Iterable[str] = ()) -> DicomRadiograph:
-    """The radiograph in ``data``, a whole file; thread-safe.
+    """Decodes the radiograph in ``data``, a whole file; thread-safe.
 
     Args:
         limits: checked on the header, before pixels are decoded.
-        body_parts: further words in Body Part Examined that mean the chest.
+        body_parts: more words in Body Part Examined that mean the chest.
 
     Raises:
         ImageTooLarge, ImageTooSmall: by rows and columns.
-        UnsupportedDicom: not a radiograph's object, several frames, colour, or a transfer syntax that is not read.
+        UnsupportedDicom: not a radiograph, several frames, colour, or an unsupported transfer syntax.
         UnreadableImage: damaged, cut off, or contradicting itself.
     """
     try:
@@ -55,17 +57,17 @@ def read_dicom(data: Upload, limits: Limits, body_parts: Iterable[str] = ()) -> 
             raise UnreadableImage("The object has no pixel data, or is cut off before them")
         module = read_pixel_module(source, limits)
         samples, bits = decode_samples(parsed, module)
-        pixels = apply_grayscale(samples, bits, module, read_grayscale(source, module))
+        pixels, shown = apply_grayscale(samples, bits, module, read_grayscale(source, module))
         flags = header_flags(source, body_parts)
         if exceed_header(samples, module):
             flags = (*flags, quality.DAMAGED_HEADER)
-        return DicomRadiograph(pixels, source, flags)
+        return DicomRadiograph(pixels, source, shown, flags)
     except DAMAGE as error:
         raise UnreadableImage("The DICOM object is damaged, cut off, or stored in a way that is not read") from error
 
 
 def _parsed(content: bytes, limits: Limits) -> Parsed:
-    """The parts of a file, its header clean; raises as ``parse`` and ``clean``."""
+    """Parses a file and cleans its header; raises as ``parse`` and ``clean``."""
     max_inflated = 2 * limits.max_pixels + HEADER_BYTES
     parsed = parse(content, max_inflated)
     try:

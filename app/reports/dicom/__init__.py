@@ -1,5 +1,23 @@
-"""What goes back to an archive: Segmentation, Structured Report and Secondary Capture, in the radiograph's study."""
+"""DICOM objects for an archive: Segmentation, Structured Report and Secondary Capture, in the radiograph's study."""
 
-from app.reports.dicom.answers import DICOM, capture_dicom, check_reportable, report_dicom, segmentation_dicom
+from app.reports.dicom.answers import (
+    DICOM,
+    capture_dicom,
+    check_presentable,
+    check_reportable,
+    content_of,
+    presentation_dicom,
+    report_dicom,
+    segmentation_dicom,
+)
 
-__all__ = ["DICOM", "capture_dicom", "check_reportable", "report_dicom", "segmentation_dicom"]
+__all__ = [
+    "DICOM",
+    "capture_dicom",
+    "check_presentable",
+    "check_reportable",
+    "content_of",
+    "presentation_dicom",
+    "report_dicom",
+    "segmentation_dicom",
+]

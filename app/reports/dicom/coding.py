@@ -1,4 +1,4 @@
-"""The codes of what is reported: SNOMED CT and DICOM where they have one, a private scheme for the rest."""
+"""The codes in reports: from SNOMED CT and DICOM where they exist, else from a private scheme."""
 
 from typing import Final
 
@@ -33,7 +33,7 @@ ZONES: Final[dict[str, tuple[Code, Code]]] = {
     for side, laterality in (("right", RIGHT), ("left", LEFT))
     for level, zone in (("upper", UPPER_ZONE), ("middle", MIDDLE_ZONE), ("lower", LOWER_ZONE))
 }
-"""Anatomy and laterality of each zone by the patient's side, upper first."""
+"""Anatomy and laterality of each zone by the patient's side, from top to bottom."""
 
 
 def _private(value: str, meaning: str) -> Code:
@@ -52,12 +52,12 @@ DOUBT: Final = _private("quality_flag", "What speaks against trusting the score"
 
 
 def flag_code(flag: str) -> CodedConcept:
-    """A code of ``models.quality`` as a concept; long ones have a Long Code Value (DICOM PS3.3, section 8.1)."""
+    """A flag of ``models.quality`` as a concept; a long one gets a Long Code Value (DICOM PS3.3, section 8.1)."""
     return CodedConcept(flag, SCHEME, readable(flag))
 
 
 def scheme_identification() -> CodingSchemeIdentificationItem:
-    """Who answers for the private scheme (DICOM PS3.3, section C.12.1.1, Coding Scheme Identification Sequence)."""
+    """Who maintains the private scheme (DICOM PS3.3, section C.12.1.1, Coding Scheme Identification Sequence)."""
     return CodingSchemeIdentificationItem(
         SCHEME, name="cxr-severity: severity of chest radiographs, docs/api.md", responsible_organization="cxr-severity"
     )

@@ -1,4 +1,4 @@
-"""One analysed radiograph, as the writers of reports take it."""
+"""The input of the DICOM writers: one analysed radiograph."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from models.analysis import Analysis
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReportContent:
-    """What a report is made of.
+    """Everything that a report is made from.
 
     Attributes:
-        header: of the radiograph.
-        identity: from which UIDs are derived.
+        header: what the report takes over from the radiograph's header.
+        identity: the source of the report's UIDs.
     """
 
     header: ReportHeader
@@ -23,5 +23,5 @@ class ReportContent:
 
     @property
     def models(self) -> Models:
-        """Which weights answered."""
+        """The weights that answered."""
         return self.identity.models

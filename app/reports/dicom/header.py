@@ -1,4 +1,4 @@
-"""What reports take over from a radiograph's header: who and which study, which image, when. Nothing is invented."""
+"""Reads what reports take over from a radiograph's header: patient, study, image and time. Nothing is invented."""
 
 import re
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _TYPE_2: Final = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
     "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName",
 )  # fmt: skip
-"""Patient and General Study modules: has to be there, may be empty (DICOM PS3.3, sections C.7.1.1 and C.7.2.1)."""
+"""Patient and General Study modules: required, but may be empty (DICOM PS3.3, sections C.7.1.1 and C.7.2.1)."""
 
 _TYPE_3: Final = (
     # Patient (C.7.1.1)
@@ -52,7 +52,7 @@ _TYPE_3: Final = (
 _TRIAL_TYPE_2: Final = ("ClinicalTrialProtocolName", "ClinicalTrialSiteID", "ClinicalTrialSiteName")
 
 _KEPT_AS_IT_IS: Final = ("StudyInstanceUID", "PatientName", "PatientID", "AccessionNumber", "StudyID")
-"""By these an archive knows patient and study: other characters would make another patient."""
+"""An archive identifies patient and study by these: changed characters would make another patient."""
 _MAX_BYTES: Final = 0xFFFF
 """What most value representations can hold (DICOM PS3.5, section 7.1.2)."""
 
@@ -74,12 +74,12 @@ class ReportHeader:
     """What reports take over from a radiograph.
 
     Attributes:
-        image: which image it is: identifiers, matrix, spacing in the detector's plane where it is known. It names
-            nobody: libraries that are handed this cannot put a person into a warning.
+        image: identifiers, matrix, and spacing in the detector's plane where known. It does not name the patient, so
+            that libraries which get it cannot put a name into a warning.
         subject: the patient and study modules, with their character set; every element can be written.
-        date: DA of the image, the reports' content date. The moment of the analysis would make another
-            object of the same UID each time.
-        time: TM.
+        date: DA of the image, used as the reports' content date. The date of the analysis would make a different
+            object with the same UID each time.
+        time: TM, likewise.
         orientation: of the image's rows and columns; empty where not known.
     """
 
@@ -91,10 +91,10 @@ class ReportHeader:
 
 
 def read_header(source: Dataset, height: int, width: int) -> ReportHeader:
-    """What reports need of ``source``, the header of a radiograph of that many pixels.
+    """Reads what reports need from ``source``, the header of a radiograph with ``height`` x ``width`` pixels.
 
     Raises:
-        UnsupportedDicom: a report could not refer to it: an identifier is missing or not valid.
+        UnsupportedDicom: an identifier is missing or not valid, so no report could refer to it.
     """
     missing = [keyword for keyword in _REQUIRED if not _is_uid(_text(source, keyword))]
     if missing:
@@ -104,7 +104,7 @@ def read_header(source: Dataset, height: int, width: int) -> ReportHeader:
 
 
 def _is_uid(text: str) -> bool:
-    # Components that begin with 0 are against PS3.5, section 9.1, and come all the same; the archive knows them so.
+    # PS3.5, section 9.1, forbids components that begin with 0, but some files have them, and archives keep them.
     return len(text) <= _MAX_UID and _UID.fullmatch(text) is not None
 
 
@@ -145,7 +145,7 @@ def _subject(source: Dataset) -> Dataset:
             if keyword not in subject:
                 setattr(subject, keyword, None)
     if charset is None and not all(_is_ascii(element) for element in subject):
-        # pydicom read the undeclared bytes as Latin-1; declared so, the same bytes go out.
+        # pydicom read the undeclared bytes as Latin-1; with that declared, the same bytes are written.
         subject.SpecificCharacterSet = "ISO_IR 100"
     return subject
 
@@ -155,7 +155,7 @@ def _is_ascii(element: DataElement) -> bool:
 
 
 def _is_valid(element: DataElement) -> bool:
-    """Whether its values are what its representation says; sequences are taken as they come."""
+    """Whether the values are valid for the element's VR; sequences are not checked."""
     if element.keyword == "PatientSex":
         return element.value in ("M", "F", "O")
     if element.VR == "DA":
@@ -172,7 +172,7 @@ def _is_valid(element: DataElement) -> bool:
 
 
 def _element(source: Dataset, keyword: str) -> DataElement | None:
-    """The element with a value that can be read and written again; None where there is none."""
+    """The element, if its value can be read and written again; None otherwise."""
     try:
         element = source[keyword]
         if element.is_empty or dictionary_VR(element.tag) != element.VR or _written_bytes(element, source) > _MAX_BYTES:
@@ -195,7 +195,7 @@ def _text(source: Dataset, keyword: str) -> str:
 
 
 def _is_spacing(element: DataElement) -> bool:
-    """Whether it is millimetres between rows and between columns."""
+    """Whether the element holds two positive distances, between rows and between columns."""
     return element.VM == 2 and _is_valid(element) and all(0 < step < inf for step in map(float, element.value))
 
 
@@ -207,7 +207,7 @@ def _orientation(source: Dataset) -> tuple[str, ...]:
 
 
 def _moment(source: Dataset) -> tuple[str, str]:
-    """The image's own date and time, as near to its making as the header says; a fixed one where it says none."""
+    """The image's date and time, the closest to its making that the header has; a fixed one where it has none."""
     for day, hour in _MOMENTS:
         if _is_day(found := _text(source, day)):
             time = _text(source, hour)

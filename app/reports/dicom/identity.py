@@ -1,4 +1,4 @@
-"""Names of what is written: UIDs that are the same for the same input and models, and the equipment."""
+"""UIDs of the written objects, which are the same for the same input and models, and the equipment's names."""
 
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, TypedDict
@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 
 from app.reports.schema import Model, Models
 
-Kind: TypeAlias = Literal["segmentation", "report", "capture"]
+Kind: TypeAlias = Literal["segmentation", "report", "capture", "presentation", "fhir"]
 
 PRODUCT: Final = "cxr-severity"
 _NAMESPACE: Final = UUID("6a1b6f0e-6d1c-5c39-9b4f-6c0f3a52d6f1")
@@ -14,7 +14,7 @@ _MAX_LONG_STRING: Final = 64
 
 
 class Equipment(TypedDict):
-    """Who made an object, as arguments of highdicom's constructors."""
+    """The equipment that made an object, as arguments for highdicom's constructors."""
 
     manufacturer: str
     manufacturer_model_name: str
@@ -24,15 +24,15 @@ class Equipment(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What decides an object's UIDs.
+    """What determines an object's UIDs.
 
-    Whoever sends the same radiograph twice gets the same object twice, which an archive keeps once.
+    The same radiograph sent twice gives the same object twice, which an archive keeps once.
 
     Attributes:
         upload: SHA-256 of the uploaded bytes.
         models: the weights and the service's build.
         polarity: how an inverted picture was treated.
-        refusals: the flags for which there is no score: settings decide some of them.
+        refusals: the flags because of which there is no score, as settings decide some of them.
     """
 
     upload: str
@@ -44,24 +44,24 @@ class Identity:
         """A UID under 2.25, derived from a name-based UUID (DICOM PS3.5, section B.2; RFC 9562, section 5.5).
 
         Args:
-            level: what of the object it names (series, instance, …).
-            threshold: only for what depends on it. Masks do not: reports by any threshold refer to one segmentation.
+            level: what the UID names (series, instance, …).
+            threshold: only for what depends on it. Masks do not, so reports with any threshold share one segmentation.
         """
         return self._derived(kind, level, self.upload, self.polarity, repr(threshold), *self.refusals)
 
     @property
     def device_uid(self) -> str:
-        """Of this version with these weights, wherever it runs."""
+        """The UID of this version with these weights, wherever it runs."""
         return self._derived("device")
 
     @property
     def serial_number(self) -> str:
-        """One for each pair of weights; equipment modules want a serial number."""
+        """A serial number for this pair of weights, as equipment modules require one."""
         return uuid5(_NAMESPACE, "\n".join(self._networks)).hex[:16]
 
     @property
     def equipment(self) -> Equipment:
-        """Enhanced General Equipment (DICOM PS3.3, section C.7.5.2)."""
+        """The module Enhanced General Equipment (DICOM PS3.3, section C.7.5.2)."""
         return {
             "manufacturer": PRODUCT,
             "manufacturer_model_name": PRODUCT,
@@ -71,7 +71,7 @@ class Identity:
 
     @property
     def _networks(self) -> tuple[str, ...]:
-        """What decides their answers: not what their cards call them."""
+        """Each network by what determines its output, which its card's name does not."""
         return tuple(
             f"{model.sha256 or model.name} {model.precision}" for model in (self.models.lungs, self.models.disease)
         )
@@ -82,13 +82,13 @@ class Identity:
 
 
 def long_string(text: str) -> str:
-    """``text`` as any character set can hold it in the value representation LO: a card may have any name."""
+    """``text`` made valid for the VR LO in any character set, as a card may have any name."""
     plain = text.encode("ascii", "replace").decode().replace("\\", "/")
     return "".join(letter if letter.isprintable() else " " for letter in plain)[:_MAX_LONG_STRING]
 
 
 def weights_parameters(model: Model) -> dict[str, str]:
-    """Which weights, for algorithm identifications."""
+    """The weights as parameters of an algorithm identification."""
     return {
         "weights": long_string(model.name),
         "architecture": long_string(model.architecture),

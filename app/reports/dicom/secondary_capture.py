@@ -17,7 +17,7 @@ SERIES_NUMBER: Final = 9003
 
 
 def write_capture(content: ReportContent, overlay: NDArray[np.uint8]) -> bytes:
-    """The overlay as a DICOM file (PS3.3, section A.8.1), uncompressed: what every viewer reads.
+    """Writes the overlay as a DICOM file (PS3.3, section A.8.1), uncompressed, so that every viewer can read it.
 
     Args:
         overlay: uint8 [h, w, 3], RGB.
@@ -28,7 +28,7 @@ def write_capture(content: ReportContent, overlay: NDArray[np.uint8]) -> bytes:
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
-        # highdicom wants one; the radiograph's, if it has any, is put in its place below.
+        # highdicom requires one; it is replaced below by the radiograph's, if that has one.
         patient_orientation=("L", "F"),
         study_instance_uid=image.StudyInstanceUID,
         series_instance_uid=identity.uid("capture", "series", threshold),
@@ -49,7 +49,7 @@ def write_capture(content: ReportContent, overlay: NDArray[np.uint8]) -> bytes:
 
 
 def _describe_derivation(capture: Dataset, image: Dataset) -> None:
-    """From which image it comes (General Image and its reference macro, PS3.3, section C.7.6.1)."""
+    """Adds how the capture was derived and from which image (General Image, PS3.3, section C.7.6.1)."""
     capture.DerivationDescription = (
         "Lungs, lung zones, opacity and each zone's diseased share drawn over the radiograph as 8-bit picture, "
         "shrunk to 2048 pixels where larger"

@@ -1,6 +1,5 @@
 """DICOM Segmentation: both lungs by the patient's side, disease, and the six zones."""
 
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -10,13 +9,11 @@ from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentDescription
 from highdicom.sr import CodedConcept
 from numpy.typing import NDArray
-from pydicom import Dataset
 from pydicom.sr.coding import Code
-from pydicom.uid import SecondaryCaptureImageStorage
 
 from app.reports.dicom import coding
 from app.reports.dicom.content import ReportContent
-from app.reports.dicom.encoding import encode
+from app.reports.dicom.encoding import encode, refer_to_class, single_frame
 from app.reports.dicom.identity import PRODUCT, weights_parameters
 from app.reports.schema import NOTICE
 from app.reports.words import readable
@@ -27,7 +24,7 @@ SERIES_NUMBER: Final = 9001
 
 Stage: TypeAlias = Literal["lungs", "disease"]
 _ZONE_COLOURS: Final = {"upper": (255, 220, 0), "middle": (120, 200, 80), "lower": (60, 120, 230)}
-"""Of the recommended display, red, green, blue."""
+"""Recommended display colours, red, green, blue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +57,24 @@ _SEGMENTS: Final[dict[str, _Segment]] = {
     },
 }
 SEGMENTS: Final = tuple(_SEGMENTS)
-"""In the order of their numbers, which begin at 1. Each has the frame of its number, be it empty."""
+"""In the order of their numbers, which begin at 1. Each has the frame with its number, even if that is empty."""
 
 
 def segment_number(segment: str) -> int:
-    """Of one of ``SEGMENTS``; its frame has the same number."""
+    """The number of one of ``SEGMENTS`` and of its frame."""
     return SEGMENTS.index(segment) + 1
 
 
 def write_segmentation(content: ReportContent) -> bytes:
-    """The masks as a DICOM file (PS3.3, section A.51): binary, in the radiograph's own pixels.
+    """Writes the masks as a DICOM file (PS3.3, section A.51): binary, on the radiograph's pixel grid.
 
-    It has no geometry but that: a projection has no place in a frame of reference and no slice thickness, and
-    what is known of its pixels' size stands in the radiograph that each frame refers to.
+    It has no other geometry: a projection has no position in a frame of reference and no slice thickness, and the
+    radiograph that each frame refers to says what is known about the size of its pixels.
     """
     identity = content.identity
     segmentation = Segmentation(
-        source_images=[_single_frame(content.header.image)],
-        # highdicom wants segments last; laid out like this, each one's pixels still lie together.
+        source_images=[single_frame(content.header.image)],
+        # highdicom requires segments last; as a transposed view, each segment's pixels stay contiguous in memory.
         pixel_array=_segment_pixels(content.analysis).transpose(1, 2, 0)[None],
         segmentation_type="BINARY",
         segment_descriptions=_describe_segments(content),
@@ -92,18 +89,9 @@ def write_segmentation(content: ReportContent) -> bytes:
         **identity.equipment,
     )
     _name_dimensions(segmentation, identity.uid("segmentation", "dimensions"))
-    for element in segmentation.iterall():
-        if element.keyword == "ReferencedSOPClassUID":
-            element.value = content.header.image.SOPClassUID
+    refer_to_class(segmentation, content.header.image.SOPClassUID)
     segmentation.PatientOrientation = list(content.header.orientation)
     return encode(segmentation, content.header)
-
-
-def _single_frame(image: Dataset) -> Dataset:
-    """As one of a class without frames: of any other highdicom reads functional groups, which radiographs lack."""
-    single = deepcopy(image)
-    single.SOPClassUID = SecondaryCaptureImageStorage
-    return single
 
 
 def _segment_pixels(analysis: Analysis) -> NDArray[np.uint8]:
@@ -116,7 +104,7 @@ def _segment_pixels(analysis: Analysis) -> NDArray[np.uint8]:
     for side in ("right", "left"):
         upper, middle, lower = (by_name[zone] for zone in coding.ZONES if zone.startswith(side))
         np.bitwise_or(np.bitwise_or(upper, middle), lower, out=by_name[f"{side}_lung"])
-    # What makes no score is not for the record.
+    # Disease that was not scored is not recorded.
     by_name["disease"][:] = analysis.disease if analysis.score is not None else 0
     return pixels
 
@@ -163,7 +151,7 @@ def _identify_algorithm(content: ReportContent, stage: Stage) -> AlgorithmIdenti
 
 
 def _name_dimensions(segmentation: Segmentation, uid: str) -> None:
-    """Instead of the random name that highdicom gives."""
+    """Replaces the random UID that highdicom gives the dimensions."""
     segmentation.DimensionOrganizationSequence[0].DimensionOrganizationUID = uid
     for index in segmentation.DimensionIndexSequence:
         index.DimensionOrganizationUID = uid

@@ -43,10 +43,10 @@ _Group: TypeAlias = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurement
 
 
 def write_report(content: ReportContent) -> bytes:
-    """The report as a DICOM file (Comprehensive 3D SR, PS3.3, section A.35.13).
+    """Writes the report as a DICOM file (Comprehensive 3D SR, PS3.3, section A.35.13).
 
-    One group holds what is said of the whole radiograph, one each the zones, with their segments. A radiograph that
-    cannot be scored has the first alone: that it cannot, why, and no figure.
+    One group is about the whole radiograph, and one about each zone, with its segment. A radiograph that cannot be
+    scored has only the first group, which says so and why, without measurements.
     """
     identity, threshold = content.identity, content.analysis.threshold
     groups: list[_Group] = [_whole_group(content)]
@@ -77,7 +77,7 @@ def write_report(content: ReportContent) -> bytes:
 
 
 def _shares(content: ReportContent) -> dict[str, float]:
-    """Of the zones whose lung was found, upper first."""
+    """The shares of the zones whose lung was found, from top to bottom."""
     by_zone = content.analysis.by_zone
     return {zone: by_zone[zone] for zone in coding.ZONES if not isnan(by_zone[zone])}
 
@@ -97,9 +97,9 @@ def _observer(content: ReportContent) -> ObserverContext:
 
 
 def _library_entry(content: ReportContent) -> Dataset:
-    """The image for the image library (TID 1600).
+    """The image's entry for the image library (TID 1600).
 
-    Its entry describes a projection by orientation and spacing (TID 1603), and both must be there for that.
+    An entry for a projection needs both orientation and spacing (TID 1603); without them it gets another modality.
     """
     header = content.header
     entry = deepcopy(header.image)
@@ -168,7 +168,7 @@ def _zone_group(content: ReportContent, zone: str, share: float) -> PlanarROIMea
         tracking_identifier=_track(content, zone),
         referenced_segment=_segment_reference(content, zone),
         finding_sites=[FindingSite(structure, laterality=side)],
-        # Its parameters stand in the first group: with them in each, a report takes half as long again.
+        # Its parameters are only in the first group: with them in every group, a report takes half as long again.
         algorithm_id=AlgorithmIdentification(PRODUCT, content.models.version),
         measurements=[_percentage(coding.ZONE_SHARE, share)],
         qualitative_evaluations=[
@@ -178,7 +178,7 @@ def _zone_group(content: ReportContent, zone: str, share: float) -> PlanarROIMea
 
 
 def _segment_reference(content: ReportContent, segment: str) -> ReferencedSegmentationFrame:
-    """The segment's one frame; its number is the segment's."""
+    """A reference to the segment's only frame, which has the segment's number."""
     image = content.header.image
     reference = ReferencedSegmentationFrame(
         sop_class_uid=SegmentationStorage,
@@ -187,7 +187,7 @@ def _segment_reference(content: ReportContent, segment: str) -> ReferencedSegmen
         segment_number=segment_number(segment),
         source_image=SourceImageForSegmentation(image.SOPClassUID, image.SOPInstanceUID),
     )
-    # A reference has one of the two (PS3.3, section 10.3), and this concept is of a frame (PS3.16, TID 1410).
+    # A reference has a frame or a segment number (PS3.3, section 10.3); this concept needs a frame (PS3.16, TID 1410).
     del reference[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
     return reference
 
@@ -199,7 +199,7 @@ def _track(content: ReportContent, what: str) -> TrackingIdentifier:
 
 
 def _identify_algorithm(content: ReportContent) -> AlgorithmIdentification:
-    """With all that its figures depend on."""
+    """The algorithm, with all parameters on which its results depend."""
     stages = {"lungs": content.models.lungs, "disease": content.models.disease}
     parameters = [
         f"{stage} {name}={value}"

@@ -1,1 +1,1 @@
-"""The edge between a PACS and the scoring service, which Orthanc runs. Standard library and Orthanc's module only."""
+"""The edge between a PACS and the scoring service, run by Orthanc. Uses only the standard library and ``orthanc``."""

@@ -1,4 +1,4 @@
-"""Orthanc as the edge uses it: its change log, its instances, and what the edge remembers in it."""
+"""The edge's access to Orthanc: its change log, its instances, and what the edge stores in it for itself."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,10 +10,10 @@ import orthanc
 _Answer = TypeVar("_Answer")
 
 STATUS = "cxr-status"
-"""Metadata of an instance, declared in orthanc.json: how far its analysis is."""
+"""Metadata of an instance, declared in orthanc.json: the status of its analysis."""
 
 _CURSOR = 4801
-"""Global property (those from 1024 on are free): up to where the change log needs no second look."""
+"""Global property (those from 1024 on are free): the number up to which the change log need not be read again."""
 _PAGE = 100
 _UNKNOWN_RESOURCE, _BAD_FILE = 17, 15
 """OrthancPluginErrorCode: UnknownResource, BadFileFormat."""
@@ -24,7 +24,7 @@ class Gone(Exception):
 
 
 class NotDicom(Exception):
-    """What should be stored cannot be parsed."""
+    """The bytes to store cannot be parsed as DICOM."""
 
 
 class Undelivered(Exception):
@@ -36,8 +36,8 @@ class Change:
     """One line of the change log that concerns an instance.
 
     Attributes:
-        sequence: its number, ever growing.
-        is_new: whether the instance was stored then; else its metadata were changed.
+        sequence: its number, which grows with each change.
+        is_new: whether the instance was stored; else its metadata were changed.
     """
 
     sequence: int
@@ -48,12 +48,12 @@ class Change:
 class Archive:
     """The Orthanc that runs this script.
 
-    Only its built-in REST API is used, and no callback while it stores: so neither can wait for the other.
-    Any other failure of Orthanc than those named leaves as ``orthanc.OrthancException``.
+    Only its built-in REST API is used, and no callback while it stores, so neither side can wait for the other.
+    Failures of Orthanc that a method does not name are raised as ``orthanc.OrthancException``.
     """
 
     def changes(self, since: int) -> Iterator[Change]:
-        """The change log after a number, to its end; asks Orthanc page by page."""
+        """The change log after the number ``since``, to its end; read page by page."""
         done = False
         while not done:
             page = json.loads(orthanc.RestApiGet(f"/changes?since={since}&limit={_PAGE}"))
@@ -64,15 +64,15 @@ class Archive:
             done = page["Done"]
 
     def cursor(self) -> int:
-        """As saved; 0 in a new archive."""
+        """The cursor that was last saved; 0 in a new archive."""
         return int(orthanc.GetGlobalProperty(_CURSOR, "0"))
 
     def save_cursor(self, sequence: int) -> None:
-        """For the next start."""
+        """Saves the cursor for the next start."""
         orthanc.SetGlobalProperty(_CURSOR, str(sequence))
 
     def status(self, instance: str) -> str | None:
-        """As last set; None for an instance without one, and for one that is gone."""
+        """The status that was last set; None for an instance without one, or one that is gone."""
         try:
             return str(orthanc.RestApiGet(f"/instances/{instance}/metadata/{STATUS}").decode(errors="replace"))
         except orthanc.OrthancException as error:
@@ -81,11 +81,11 @@ class Archive:
             return None
 
     def set_status(self, instance: str, status: str) -> None:
-        """Kept with the instance; raises Gone."""
+        """Stores the status with the instance; raises Gone."""
         _unless_gone(lambda: orthanc.RestApiPut(f"/instances/{instance}/metadata/{STATUS}", status.encode()))
 
     def sop_class(self, instance: str) -> str:
-        """Its UID, from the index; empty where it is not known."""
+        """The UID of the SOP class, from Orthanc's index; empty where it is not known; raises Gone."""
         metadata = json.loads(_unless_gone(lambda: orthanc.RestApiGet(f"/instances/{instance}/metadata?expand")))
         return str(metadata.get("SopClassUid", ""))
 
@@ -98,10 +98,10 @@ class Archive:
         return bytes(_unless_gone(lambda: orthanc.RestApiGet(f"/instances/{instance}/file")))
 
     def store(self, dicom: bytes) -> str:
-        """Stores a DICOM file, unless an instance with its UIDs is there; its Orthanc identifier.
+        """Stores a DICOM file, unless an instance with its UIDs exists; returns its Orthanc identifier.
 
         Raises:
-            NotDicom: it cannot be parsed.
+            NotDicom: the file cannot be parsed.
         """
         try:
             answer = json.loads(orthanc.RestApiPost("/instances", dicom))
@@ -112,7 +112,7 @@ class Archive:
         return str(answer["ID"])
 
     def send(self, instance: str, peer: str) -> None:
-        """C-STORE to a peer.
+        """Sends an instance to a peer by C-STORE.
 
         Raises:
             Gone: the instance was deleted.

@@ -1,4 +1,4 @@
-"""Results on their way to the peer that is to have them, by C-STORE."""
+"""Sends results to the peer that should have them, by C-STORE."""
 
 import time
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from cxr_edge.waiting import wait_seconds
 
 @dataclass
 class Delivery:
-    """One peer. While it is away only one result in a while is tried: each try costs a timeout.
+    """Delivery to one peer. While it is away, only a single result is tried now and then: each try costs a timeout.
 
     Attributes:
         peer: its name among the peers.
-        longest_wait_s: between two tries.
+        longest_wait_s: longest wait between two tries.
     """
 
     archive: Archive
@@ -29,8 +29,8 @@ class Delivery:
         """Sends an instance; a peer that has it already takes it again.
 
         Raises:
-            Away: the peer cannot be reached; it does not lie with the instance.
-            Unanswered: it can, and did not take it.
+            Away: the peer cannot be reached; the instance is not the cause.
+            Unanswered: the peer can be reached, but did not accept the instance.
         """
         if time.monotonic() < self._due:
             raise Away(self.peer)

@@ -1,4 +1,4 @@
-"""Which of the instances that Orthanc receives are the edge's business."""
+"""Selects the instances, among all that Orthanc receives, that the edge has to handle."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -18,7 +18,7 @@ RADIOGRAPHS = {
     "1.2.840.10008.5.1.4.1.1.1.1",  # Digital X-Ray Image Storage - For Presentation
     SECONDARY_CAPTURE,  # digitised films
 }
-"""SOP classes (DICOM PS3.4, section B.5) of radiographs as readers see them; For Processing is the raw twin of one."""
+"""SOP classes (DICOM PS3.4, section B.5) of radiographs as readers see them; For Processing, which is raw, is not."""
 RESULTS = {
     "1.2.840.10008.5.1.4.1.1.66.4",  # Segmentation Storage
     "1.2.840.10008.5.1.4.1.1.88.33",  # Comprehensive SR Storage
@@ -28,10 +28,10 @@ RESULTS = {
 
 
 def kind(archive: Archive, settings: Settings, instance: str) -> Kind | None:
-    """What there is to do with an instance; None for nothing. Its file is read only where its SOP class may be one.
+    """What to handle an instance as; None: not at all. Its header is read only if its SOP class may be relevant.
 
     Raises:
-        Gone: it was deleted.
+        Gone: the instance was deleted.
     """
     sop_class = archive.sop_class(instance)
     if sop_class not in RADIOGRAPHS | RESULTS:

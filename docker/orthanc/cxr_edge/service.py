@@ -1,4 +1,4 @@
-"""The scoring service as the edge sees it: one radiograph out, its DICOM results back, or why not."""
+"""The edge's client of the scoring service: sends a radiograph, returns its DICOM results or why there are none."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ RESULTS: tuple[Result, ...] = get_args(Result)
 PATH = "/reports"
 DICOM, ZIP = "application/dicom", "application/zip"
 CONNECT_SECONDS = 5.0
-"""Shorter than an answer may take: who does not accept a connection is away."""
+"""Shorter than an answer may take: a service that does not accept a connection is away."""
 
 _ADDRESS = re.compile(
     r"https?://([A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?"
@@ -28,7 +28,7 @@ _ABOUT_THE_SERVICE = {401, 403, 404, 405, 406, 407, 421, 429, 431, 502, 503}
 
 
 class Refused(Exception):
-    """The service's last word on this radiograph; asking again would not change it.
+    """The service refused this radiograph for good; asking again would not change that.
 
     Attributes:
         code: of the problem, as in docs/api.md.
@@ -40,14 +40,14 @@ class Refused(Exception):
 
 
 class Unanswered(Exception):
-    """No answer to this radiograph, or none that is of use; it may lie with the radiograph."""
+    """No answer to this radiograph, or no usable one; the radiograph may be the cause."""
 
 
 class Away(Exception):
-    """The service takes nothing at present: down, full, or not set up for us. It does not lie with the radiograph.
+    """The service accepts nothing now: it is down, full, or not set up for us. The radiograph is not the cause.
 
     Attributes:
-        retry_after: seconds it asks to be left alone; 0 where it does not say.
+        retry_after: seconds to wait, as the service asks; 0 where it does not say.
     """
 
     def __init__(self, reason: str, retry_after: float = 0.0) -> None:
@@ -57,17 +57,17 @@ class Away(Exception):
 
 @dataclass
 class ScoringService:
-    """One request at a time, no redirect, no proxy: a radiograph goes where the setting says or nowhere.
+    """Sends one request at a time. It follows no redirect and no proxy: a radiograph goes only to the address set.
 
     Attributes:
-        url: http or https, of the service or the gateway before it.
+        url: http or https address of the service or of the gateway in front of it.
         key: API key; empty where none is needed.
-        ca: file of certificates to trust for https; empty for the system's.
-        timeout_s: longest silence while an answer is awaited.
+        ca: file of certificates to trust for https; empty: the system's.
+        timeout_s: longest silence while waiting for an answer.
 
     Raises:
-        ValueError: not such an address, or a key that no header can carry.
-        OSError: no such certificates.
+        ValueError: an invalid address, or a key that no header can hold.
+        OSError: the certificates cannot be read.
     """
 
     url: str
@@ -78,7 +78,7 @@ class ScoringService:
     _closed: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Whatever http.client would refuse later, at each radiograph, is refused once, at start.
+        # What http.client would refuse later, for each radiograph, is refused once, at start.
         if not _ADDRESS.fullmatch(self.url):
             raise ValueError(f"not the address of a service: {self.url}")
         if self.key and not (self.key.isascii() and self.key.isprintable()):
@@ -88,12 +88,12 @@ class ScoringService:
         self._trust = ssl.create_default_context(cafile=self.ca or None) if parts.scheme == "https" else None
 
     def ask(self, results: Sequence[Result], radiograph: bytes) -> list[bytes]:
-        """The DICOM objects that the service makes of a DICOM radiograph, out of one analysis, in that order.
+        """Sends a DICOM radiograph; returns the DICOM objects of one analysis, in the order of ``results``.
 
         Raises:
-            Refused: it will not, however often it is asked.
-            Unanswered: it did not; perhaps later.
-            Away: it is not there for anybody.
+            Refused: the service refuses this radiograph for good.
+            Unanswered: there was no usable answer; perhaps later.
+            Away: the service answers nobody now.
         """
         try:
             path = f"{PATH}?include={','.join(results)}"
@@ -111,7 +111,7 @@ class ScoringService:
         raise _problem(answer, body)
 
     def close(self) -> None:
-        """From another thread: ends what is under way and whatever would follow."""
+        """Ends the request under way and prevents further ones; called from another thread."""
         self._closed = True
         if (connection := self._connection) is not None and connection.sock is not None:
             with suppress(OSError):
@@ -143,7 +143,7 @@ class ScoringService:
             headers["X-API-Key"] = self.key
         connection = self._connect(timeout_s)
         try:
-            # A service that refuses may answer and close before it has read everything: its answer counts.
+            # A service that refuses may answer and close before it has read everything; its answer still counts.
             with suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, self._path + path, radiograph, {**headers, "Connection": "close"})
             answer = connection.getresponse()
@@ -153,7 +153,7 @@ class ScoringService:
             connection.close()
 
     def _must_be_ready(self) -> None:
-        """Raises Away where the service does not say that it takes radiographs: then silence is not one's fault."""
+        """Raises Away unless the service says that it is ready: only then the radiograph may be the cause."""
         try:
             answer, _ = self._exchange("GET", "/health/ready", None, CONNECT_SECONDS)
         except (OSError, http.client.HTTPException) as error:
@@ -163,19 +163,19 @@ class ScoringService:
 
 
 def _problem(answer: http.client.HTTPResponse, body: bytes) -> Refused | Unanswered | Away:
-    """What an answer without results means for the radiograph."""
+    """The exception for an answer without results."""
     code = _code(answer, body)
     said = f"HTTP {answer.status} {code}".rstrip()
     if answer.status in _ABOUT_THE_RADIOGRAPH and code:
         return Refused(code)
-    # A success without results, and a redirect, come from something else that listens there.
+    # A success without results, or a redirect, comes from something else that listens at the address.
     if answer.status < 400 or answer.status in _ABOUT_THE_SERVICE:
         return Away(said, _retry_after(answer))
     return Unanswered(said)
 
 
 def _code(answer: http.client.HTTPResponse, body: bytes) -> str:
-    """Of a problem of the service; empty for pages of others, proxies for instance."""
+    """The code of the service's problem; empty for an answer of something else, such as a proxy."""
     if _media_type(answer) != "application/problem+json":
         return ""
     with suppress(ValueError):
@@ -190,6 +190,6 @@ def _media_type(answer: http.client.HTTPResponse) -> str:
 
 
 def _retry_after(answer: http.client.HTTPResponse) -> float:
-    """In seconds; a date, which RFC 9110 allows as well, counts as not said."""
+    """Retry-After in seconds; 0 where it is absent or a date, which RFC 9110 allows too."""
     said = answer.getheader("Retry-After", "")
     return float(said) if said.isdecimal() else 0.0

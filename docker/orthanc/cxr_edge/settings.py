@@ -1,4 +1,4 @@
-"""What the edge reads from its environment, prefix CXR_PACS_, but for what the service reads too; see docs/pacs.md."""
+"""The edge's settings: variables with the prefix CXR_PACS_, and one that the service reads too; see docs/pacs.md."""
 
 import re
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ _LARGEST_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Settings:
-    """As read once, at start.
+    """The settings, read once, at start.
 
     Attributes:
-        modalities: of series whose images are sent.
-        body_parts: further words in Body Part Examined that mean the chest, as the service has them.
-        results: what the service is asked for, in this order.
-        forward: the peer that results are sent to; empty for none.
-        timeout_s: longest silence while an answer is awaited.
-        longest_wait_s: between two tries.
+        modalities: modalities of the images that are sent.
+        body_parts: more words in Body Part Examined that mean the chest, the same as for the service.
+        results: the results to ask for, in this order.
+        forward: the peer to which results are sent; empty for none.
+        timeout_s: longest silence while waiting for an answer.
+        longest_wait_s: longest wait between two tries.
     """
 
     url: str
@@ -36,10 +36,10 @@ class Settings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
-        """An empty value is the default.
+        """Reads the settings from the environment; an empty value means the default.
 
         Raises:
-            ValueError: a value that is not valid; its message names the variable and never the key.
+            ValueError: a value is not valid; the message names the variable and never shows the key.
         """
 
         def text(name: str, default: str) -> str:

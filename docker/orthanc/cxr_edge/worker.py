@@ -1,9 +1,9 @@
-"""From a stored radiograph to its stored results, however often the service or this process dies meanwhile.
+"""Gets the results for each stored radiograph, even if the service or this process dies meanwhile.
 
 Orthanc's own change log is the queue. Each radiograph's status is kept as metadata of its instance: ``pending`` from
-the moment it is found until there is a last word, then ``done`` or ``refused:CODE``. The cursor, up to where the log
-needs no second look, never passes one that is pending: what the process knew and lost when it died, it reads again. The
-service gives the same UIDs for the same radiograph, so that a result that is stored twice is one object.
+when it is found until it is settled, then ``done`` or ``refused:CODE``. The cursor, up to which the log need not be
+read again, never passes a pending instance: what the process loses when it dies, it reads again. The service gives the
+same UIDs for the same radiograph, so a result that is stored twice is one object.
 """
 
 import threading
@@ -23,12 +23,12 @@ from cxr_edge.waiting import wait_seconds
 
 PENDING, DONE, REFUSED = "pending", "done", "refused"
 TRIES = 20
-"""For an instance that gets no answer from somebody who answers others."""
+"""For an instance that gets no answer although others do."""
 
 _LONGEST_RETRY_AFTER_SECONDS = 3600.0
 _END_SECONDS = 15.0
 _SAVE_EVERY = 100
-"""Changes; a disk write each."""
+"""Changes after which the cursor is written to disk."""
 
 
 class Ending(Exception):
@@ -37,10 +37,12 @@ class Ending(Exception):
 
 @dataclass
 class Aside:
-    """An instance that got no answer yet while others may.
+    """An instance set aside for a later try, while others go on.
 
     Attributes:
-        unanswered: of its tries those of which nobody but itself may be the cause.
+        tries: how often it was tried.
+        unanswered: the tries that failed possibly because of the instance itself.
+        due: when to try again, by ``time.monotonic``.
     """
 
     change: Change
@@ -51,7 +53,7 @@ class Aside:
 
 @dataclass
 class Worker:
-    """One thread, one radiograph at a time."""
+    """The edge's only thread, which handles one radiograph at a time."""
 
     settings: Settings
     service: ScoringService
@@ -65,16 +67,16 @@ class Worker:
     _thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Goes on where the process before it ended."""
+        """Starts the thread, which continues where the previous process ended."""
         self._thread = threading.Thread(target=self._run, name="cxr-edge", daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
-        """The change log may have grown."""
+        """Tells the thread that the change log may have grown."""
         self._news.set()
 
     def stop(self) -> None:
-        """What is under way is dropped and stays pending."""
+        """Ends the thread; the radiograph under way is dropped and stays pending."""
         self._ending.set()
         self._news.set()
         self.service.close()
@@ -88,7 +90,7 @@ class Worker:
                 try:
                     self._catch_up()
                 except orthanc.OrthancException as error:
-                    # The log cannot be read, or the cursor not be written: a full disk, for instance.
+                    # The log cannot be read or the cursor cannot be written, for instance because the disk is full.
                     orthanc.LogError(f"cxr-edge: Orthanc: {error.args[-1]}")
                     self._ending.wait(self.settings.longest_wait_s)
                 else:
@@ -100,7 +102,7 @@ class Worker:
                 orthanc.LogError("cxr-edge: ended by a fault; radiographs wait until Orthanc is started again")
 
     def _catch_up(self) -> None:
-        """All that is new and all that is due."""
+        """Handles everything that is new and everything that is due."""
         self._saved = max(self._saved, self.archive.cursor())
         self._read = max(self._read, self._saved)
         for change in self._next():
@@ -112,7 +114,7 @@ class Worker:
         self._save()
 
     def _next(self) -> Iterator[Change]:
-        """What is new, and in between those set aside whose time has come."""
+        """Yields new changes, and in between the instances set aside that are due."""
         for change in self.archive.changes(self._read):
             yield from self._due()
             self._read = change.sequence
@@ -125,7 +127,7 @@ class Worker:
         return [aside.change for aside in self._aside.values() if aside.due <= now]
 
     def _seconds_until_due(self) -> float:
-        """Of the first one set aside; never longer than the longest wait."""
+        """Seconds until the first instance set aside is due, at most the longest wait."""
         waits = [aside.due - time.monotonic() for aside in self._aside.values()]
         return max(0.0, min([self.settings.longest_wait_s, *waits]))
 
@@ -136,7 +138,7 @@ class Worker:
             self._saved = cursor
 
     def _look_at(self, change: Change) -> None:
-        """Brings one instance as far as it will go now."""
+        """Advances one instance as far as possible now."""
         try:
             self._advance(change)
         except Gone:
@@ -168,7 +170,7 @@ class Worker:
             self.archive.set_status(change.instance, DONE)
 
     def _set_aside(self, change: Change, reason: str, *, counted: bool) -> None:
-        """To be tried again later, while others go on; for good after so many tries that count."""
+        """Sets an instance aside for a later try; gives it up after ``TRIES`` counted tries."""
         aside = self._aside.setdefault(change.instance, Aside(change))
         aside.tries += 1
         aside.unanswered += counted
@@ -183,13 +185,13 @@ class Worker:
             orthanc.LogWarning(f"cxr-edge: {change.instance}: tried again later: {reason}")
 
     def _settle(self, instance: str) -> str:
-        """The results of a radiograph into its study; its last status.
+        """Stores the results of a radiograph into its study; returns its final status.
 
-        Nothing is stored before all of them are there, so that a study is not seen with half of them.
+        Nothing is stored before all results are there, so that nobody sees a study with only some of them.
 
         Raises:
-            Gone: it was deleted meanwhile.
-            Unanswered, Away: a result could not be had, and may be later.
+            Gone: the radiograph was deleted meanwhile.
+            Unanswered, Away: there is no result now, but may be later.
             Ending: Orthanc is stopping.
         """
         radiograph = self.archive.file(instance)
@@ -211,10 +213,11 @@ class Worker:
         return DONE
 
     def _ask(self, radiograph: bytes) -> list[bytes]:
-        """As ``ScoringService.ask``, but while the service is away this waits, as nobody else would be answered either.
+        """Asks the service, and waits while it is away, as other radiographs would get no answer either.
 
         Raises:
-            Away: after many tries; others go first now, should it be this radiograph that ends the service.
+            Unanswered, Refused: as ``ScoringService.ask``.
+            Away: after many tries, so that others go first, in case this radiograph makes the service fail.
         """
         tries = 0
         while True:

@@ -1,1 +1,1 @@
-"""The command line, a module a subject; ``arguments`` has what they share."""
+"""The command line, one module per subject; ``arguments`` has what they share."""

@@ -19,7 +19,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 def add_command(
     commands: Commands, name: str, text: str, run: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:
-    """A command that runs ``run``, with ``--device``."""
+    """Adds a command that runs ``run``, with ``--device``."""
     command = commands.add_parser(name, help=text, description=text)
     command.set_defaults(run=run)
     command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -27,19 +27,19 @@ def add_command(
 
 
 def add_pack(command: argparse.ArgumentParser) -> None:
-    """``--data``."""
+    """Adds ``--data``."""
     command.add_argument("--data", type=Path, nargs="+", required=True, help="folders of the radiograph packs")
 
 
 def add_weights(command: argparse.ArgumentParser, *roles: Role) -> None:
-    """A pair's, or one stage's, with the embedded default where nothing is named."""
+    """Adds an option for each stage's weights, with the embedded default as its default."""
     for role, stage in (("lungs", "I"), ("disease", "II")):
         if role in roles:
             command.add_argument(f"--{role}", type=Path, default=default_weights(role), help=f"stage {stage}'s weights")
 
 
 def add_run(command: argparse.ArgumentParser, epochs: int, training_data: str = TRAINING_DATA) -> None:
-    """What every fit needs; ``training_data`` stands in the card where the command line names none."""
+    """Adds what every training run needs; ``training_data`` goes into the card if the command line names none."""
     command.add_argument("--out", type=Path, required=True, help="folder for the state, the history and the weights")
     command.add_argument("--epochs", type=int, default=epochs)
     command.add_argument("--input-size", type=int, help="pixels, a multiple of 32; else the recipe's")
@@ -47,8 +47,8 @@ def add_run(command: argparse.ArgumentParser, epochs: int, training_data: str = 
     command.add_argument(
         "--start",
         type=Path,
-        help="weights to go on from, of whatever network: with their card, or as published; for crossvalidate also the "
-        "folder of another one, whose folds are gone on from",
+        help="weights to continue from, of any network: with their card, or as published; for crossvalidate also the "
+        "folder of another cross-validation, whose folds are continued",
     )
     command.add_argument("--encoder-weights", type=Path, help="state dict to start the encoder from")
     command.add_argument("--training-data", default=training_data, help="for the card: what the radiographs are")
@@ -56,13 +56,13 @@ def add_run(command: argparse.ArgumentParser, epochs: int, training_data: str = 
 
 
 def add_recipe(command: argparse.ArgumentParser) -> None:
-    """What the embedded default's recipes leave open."""
+    """Adds what the embedded default's recipes leave open."""
     command.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
     command.add_argument("--encoder", default=ENCODER)
 
 
 def asked_run(options: argparse.Namespace, input_size: int) -> Run:
-    """What ``add_run`` read; ``input_size`` stands where none was given."""
+    """The run that ``add_run``'s options ask for; ``input_size`` is used if none was given."""
     return Run(
         out=options.out,
         epochs=options.epochs,
@@ -76,5 +76,5 @@ def asked_run(options: argparse.Namespace, input_size: int) -> Run:
 
 
 def load_stage(options: argparse.Namespace, role: Role) -> Stage:
-    """The stage that ``add_weights`` read."""
+    """Loads a stage with the weights that ``add_weights``' options name."""
     return Stage.load(getattr(options, role), role=role, device=options.device)

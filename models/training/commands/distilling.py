@@ -1,4 +1,4 @@
-"""A small pair from a larger one."""
+"""Trains a small pair on a larger one's answers."""
 
 import argparse
 import sys
@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
     command = add_command(
         commands, "distil", "fit a small pair to a larger one's answers on a folder of radiographs", _distil
     )
-    command.add_argument("--images", type=Path, required=True, help="folder of radiographs; none need be drawn on")
+    command.add_argument("--images", type=Path, required=True, help="folder of radiographs; they need no drawn masks")
     add_weights(command, "lungs", "disease")
     add_run(command, 12)
     add_recipe(command)

@@ -43,23 +43,23 @@ def add(commands: Commands) -> None:
         commands, "crossvalidate", "fit stage II by folds of patients and choose the operating point", _crossvalidate
     )
     cross.add_argument("--folds", type=int, default=3)
-    cross.add_argument("--fold", type=int, help="fit, judge and choose by this one alone, from 0")
+    cross.add_argument("--fold", type=int, help="fit, judge and choose by this fold alone, from 0")
     cross.add_argument(
-        "--map-alone", action="store_true", help="choose for the map without the head, which then only helped to fit it"
+        "--map-alone", action="store_true", help="choose for the map without the head, which then only helps training"
     )
-    cross.add_argument("--coverage", type=float, default=COVERAGE, help="of the range of scores, on COVID-19")
+    cross.add_argument("--coverage", type=float, default=COVERAGE, help="coverage of the range of scores, on COVID-19")
     for command in (disease, cross):
         add_pack(command)
         add_run(command, 10, f"{TRAINING_DATA} {ADULTS_DATA}")
         add_recipe(command)
         add_weights(command, "lungs")
-        command.add_argument("--batches", type=int, default=60, help="batches an epoch")
+        command.add_argument("--batches", type=int, default=60, help="batches per epoch")
         command.add_argument("--threshold", type=float, default=0.3, help="for the card")
         command.add_argument(
             "--head",
             action=argparse.BooleanOptionalAction,
             default=True,
-            help="a head that tells any disease from none",
+            help="a head that tells whether there is any disease",
         )
         command.add_argument(
             "--emphasis", choices=tuple(EMPHASES), default="outlines", help="what the fit lays weight on"
@@ -69,17 +69,15 @@ def add(commands: Commands) -> None:
     calibrate = add_command(
         commands, "calibrate", "write the chosen operating point into stage II's weights", _calibrate
     )
-    calibrate.add_argument("--weights", type=Path, required=True, help="of stage II, as fitted")
+    calibrate.add_argument("--weights", type=Path, required=True, help="stage II's weights, as trained")
     calibrate.add_argument("--choice", type=Path, required=True, help="choice.json of crossvalidate")
     calibrate.add_argument("--out", type=Path, required=True, help="file for the calibrated weights")
 
-    mean = add_command(
-        commands, "average", "the mean of two weights, the second of which went on from the first", _mean
-    )
+    mean = add_command(commands, "average", "average two weights, of which the second continued from the first", _mean)
     mean.add_argument("role", choices=get_args(Role))
     mean.add_argument("first", type=Path)
     mean.add_argument("second", type=Path)
-    mean.add_argument("--share", type=float, default=0.5, help="of the second")
+    mean.add_argument("--share", type=float, default=0.5, help="share of the second")
     mean.add_argument("--out", type=Path, required=True)
 
 
@@ -114,7 +112,7 @@ def _crossvalidate(options: argparse.Namespace) -> int:
 
     def fit_fold(number: int, training: Sequence[Case]) -> Path:
         name = f"fold-{number}"
-        # A folder of another cross-validation: each fold goes on from its own weights, which saw none of its patients.
+        # A folder of another cross-validation: each fold continues its own weights, which saw none of its patients.
         start = run.start / name / "disease.safetensors" if run.start and run.start.is_dir() else run.start
         inside = replace(run, out=run.out / name, seed=run.seed + number, start=start)
         return _fit_disease(options, inside, lungs, training)

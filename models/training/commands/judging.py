@@ -1,4 +1,4 @@
-"""A pair judged against people, and the reference that sites are held against."""
+"""Judges a pair against people, and writes the reference that sites are compared with."""
 
 import argparse
 import json
@@ -26,28 +26,28 @@ def add(commands: Commands) -> None:
     record = add_command(commands, "record", "write the figures of a split into both cards", _record)
     add_pack(record)
     add_weights(record, *_ROLES)
-    record.add_argument("--split", default="val", help="of the pack's table")
+    record.add_argument("--split", default="val", help="split of the pack's table")
 
     quantized = add_command(commands, "quantize", "write the int8 form of a stage's weights beside them", _quantize)
     quantized.add_argument("role", choices=_ROLES)
     add_pack(quantized)
     add_weights(quantized, *_ROLES)
-    quantized.add_argument("--split", default="train", help="of the pack's table")
-    quantized.add_argument("--seed", type=int, default=0, help="of the radiographs' choice")
+    quantized.add_argument("--split", default="train", help="split of the pack's table")
+    quantized.add_argument("--seed", type=int, default=0, help="seed of the choice of radiographs")
 
     precisions = add_command(
         commands, "precisions", "write into both cards what other number formats cost", _precisions
     )
     add_pack(precisions)
     add_weights(precisions, *_ROLES)
-    precisions.add_argument("--split", default="val", help="of the pack's table")
+    precisions.add_argument("--split", default="val", help="split of the pack's table")
 
     reference = add_command(
-        commands, "reference", "write into both cards what a site's radiographs are held against", _reference
+        commands, "reference", "write into both cards what a site's radiographs are compared with", _reference
     )
     add_pack(reference)
     add_weights(reference, *_ROLES)
-    reference.add_argument("--split", default="train", help="of the pack's table; all: every radiograph")
+    reference.add_argument("--split", default="train", help="split of the pack's table; all: every radiograph")
     reference.add_argument(
         "--adults",
         action="store_true",
@@ -56,7 +56,7 @@ def add(commands: Commands) -> None:
 
 
 def _record(options: argparse.Namespace) -> int:
-    """Each card gets its stage's figures."""
+    """Writes each stage's figures into its card."""
     _, lines = _judged(_workflow(options), Pack(*options.data).split(options.split))
     for role in _ROLES:
         weights = getattr(options, role)
@@ -82,10 +82,10 @@ def _quantize(options: argparse.Namespace) -> int:
 
 
 def _precisions(options: argparse.Namespace) -> int:
-    """One stage at a time in each format that this processor has and the weights have a form for.
+    """Judges one stage at a time in each format that this processor has and the weights have a form for.
 
-    Whoever drew on a radiograph is asked as well, whatever its split: formats are compared here, not networks with
-    people, and a split has few masks.
+    Radiographs with drawn disease count whatever their split: formats are compared here, not networks with people,
+    and a split has few masks.
     """
     pack = Pack(*options.data)
     cases = list({case.id: case for case in (*pack.split(options.split), *filter(_is_drawn_on, pack))}.values())
@@ -111,7 +111,7 @@ def _precisions(options: argparse.Namespace) -> int:
     lungs, disease = (Stage.load(getattr(options, role), role=role, precision="auto") for role in _ROLES)
     both = _judged(Workflow(lungs, disease), cases)
     metrics = _values(both[1]) | _rounded(compare(exact, both))
-    sys.stdout.write(f"both as auto takes them: {json.dumps(metrics)}\n")
+    sys.stdout.write(f"both as auto chooses: {json.dumps(metrics)}\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The paper's networks by the paper's recipes, and the search for others."""
+"""Trains the paper's networks by the paper's recipes, and searches for others."""
 
 import argparse
 import sys
@@ -62,14 +62,14 @@ def _tune(options: argparse.Namespace) -> int:
     )
     header, rows = tuning.ranking(study)
     if not rows:
-        sys.stderr.write(f"none of {len(study.trials)} trials came to an end\n")
+        sys.stderr.write(f"none of {len(study.trials)} trials finished\n")
         return 1
     sys.stdout.write(f"{markdown(header, rows)}\n\n{tuning.best_weights(study, options.role, run.out)}\n")
     return 0
 
 
 def _samples(options: argparse.Namespace, size: int) -> tuple[list[Sample], list[Sample]]:
-    """To fit to and to judge by, as the paper parts them."""
+    """The samples to train on and to judge by, divided as in the paper."""
     lungs = None if options.role == "lungs" else load_stage(options, "lungs")
     pack = Pack(*options.data)
     training, validation = (make_samples(options.role, pack.split(name), size, lungs) for name in ("train", "val"))

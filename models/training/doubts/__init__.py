@@ -1,1 +1,1 @@
-"""The rule of ``models.quality`` for what is no frontal chest: what it is fitted and judged on."""
+"""Fits and judges the rule of ``models.quality`` that refuses what is not a frontal chest."""

@@ -1,4 +1,4 @@
-"""``python -m models.training.doubts``: fits the rule for what is no frontal chest, or prints each flag's figures."""
+"""``python -m models.training.doubts``: fits the rule that refuses other pictures, or prints each flag's figures."""
 
 import argparse
 import sys
@@ -111,11 +111,11 @@ def _parser() -> argparse.ArgumentParser:
     fit = _command(commands, "fit", "fit the rule on the split train and on drawings")
     fit.add_argument("--out", type=Path, default=RULE_FILE)
     fit.set_defaults(run=_fit, rule=None)
-    judge = _command(commands, "report", "each flag's figures on a split, on what is made of it, and on drawings")
+    judge = _command(commands, "report", "print each flag's figures on a split, altered copies of it, and drawings")
     judge.add_argument("--split", choices=("train", "val", "test", "all"), default="val")
     for command, use in ((fit, "fit to"), (judge, "judge")):
-        command.add_argument("--others", type=Path, help=f"folder of pictures that are no chest, to {use} as well")
-        command.add_argument("--without", nargs="+", default=(), metavar="NAME", help="pictures of it to leave out")
+        command.add_argument("--others", type=Path, help=f"folder of pictures that are not chests, to {use} as well")
+        command.add_argument("--without", nargs="+", default=(), metavar="NAME", help="pictures in it to leave out")
     judge.add_argument("--polarity", choices=get_args(Polarity), default="as_is")
     judge.add_argument("--rule", type=Path, help="instead of the one that comes with the package")
     judge.set_defaults(run=_report)

@@ -1,4 +1,4 @@
-"""What may be wrong with a picture of a chest: made from a right one, so that the rule can learn to tell."""
+"""Faulty pictures of chests, made from right ones so that the rule can learn to recognise them."""
 
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
@@ -84,13 +84,13 @@ PARTS: Final[dict[str, Alter]] = {
     "sideways": _sideways,
     "leaning": _leaning,
 }
-"""What is no whole frontal chest any more."""
+"""After these a picture is no longer a whole frontal chest."""
 
 
 def exposed(picture: Pixels, rng: np.random.Generator) -> Pixels:
     """The same frontal chest as another machine or reader might have it: uint8 [h, w].
 
-    Window, gamma, noise, sharpness, a few degrees of turn, more or less around the chest, either side, a frame.
+    Changes window, gamma, noise, sharpness, angle (by a few degrees), margins and sides, and may add a frame.
     """
     height, width = picture.shape
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), rng.normal(0, 4), float(rng.uniform(0.8, 1.08)))

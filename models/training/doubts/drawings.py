@@ -1,6 +1,6 @@
-"""Pictures drawn by code that are no frontal chest radiograph: other body parts, other views, other kinds of picture.
+"""Pictures drawn by code that are not frontal chest radiographs: other body parts, other views, other pictures.
 
-They are crude on purpose and vary much: the rule that is fitted on them has to refuse what it never saw.
+They are crude on purpose and vary widely: the rule that is fitted on them has to refuse what it never saw.
 """
 
 from collections.abc import Callable
@@ -143,7 +143,7 @@ def _abdomen(rng: np.random.Generator) -> Layer:
 
 
 def _lateral(rng: np.random.Generator) -> Layer:
-    """A chest from the side: spine behind, sternum and heart before, one lung field over the other."""
+    """A chest from the side: spine at the back, sternum and heart in front, one lung field over the other."""
     x, width = rng.uniform(0.42, 0.58), rng.uniform(0.3, 0.42)
     picture = 0.8 * blob((x, 0.55), width, 0.8, 0.6) + 0.3 * blob((x, 1.05), width, 0.35)
     picture -= 0.55 * blob((x - 0.05, 0.42), 0.8 * width, rng.uniform(0.34, 0.44), 0.4)
@@ -207,7 +207,7 @@ def clouds(rng: np.random.Generator, slope: float) -> Layer:
 
 
 def _scene(rng: np.random.Generator) -> Layer:
-    """Textured shapes before a textured ground, as in photographs."""
+    """Textured shapes in front of a textured background, as in photographs."""
     ground = rng.uniform(0.2, 1) * clouds(rng, rng.uniform(0.8, 2)) + rng.uniform(-1, 1) * _ROWS
     picture = np.asarray(ground, np.float32)
     for _ in range(int(rng.integers(1, 12))):
@@ -222,7 +222,7 @@ def _scene(rng: np.random.Generator) -> Layer:
 
 
 def _noise(rng: np.random.Generator) -> Layer:
-    """Noise of any grain, a ramp, or next to nothing."""
+    """Noise of any grain, or a ramp."""
     kind = int(rng.integers(0, 4))
     if kind == 0:
         return rng.random((SIDE, SIDE)).astype(np.float32)
@@ -246,7 +246,7 @@ _DRAWN: Final[dict[str, tuple[Draw, bool]]] = {
     "scenes": (_scene, False),
     "noise": (_noise, False),
 }
-"""Each kind's drawing, and whether it is shown as an X-ray picture is."""
+"""Each kind's drawing, and whether it is shown like an X-ray picture."""
 
 DRAWN_KINDS: Final = tuple(_DRAWN)
 

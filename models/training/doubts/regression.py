@@ -1,31 +1,27 @@
-"""Fits the rule of ``models.quality``: softmax regression with a weight penalty, by L-BFGS, seeded."""
+"""Fits the rule of ``models.quality``: logistic regressions with a weight penalty, seeded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
+from sklearn.linear_model import LogisticRegression
 
 from models.quality.codes import INVERTED_POLARITY, LUNGS_NOT_FOUND, SINGLE_LUNG
 from models.quality.features import Numbers, chest_features, side_features
 from models.quality.rule import KINDS, ChestRule, KindRule, chest_odds, polarity_features
 from models.training.doubts.samples import CHEST, EXPOSED, HELD_OUT, Sample, expected_flag
 
-Loss: TypeAlias = Callable[[Tensor], Tensor]
-
 PENALTY: Final = 1e-3
 POLARITY_PENALTY: Final = 1e-2
 SIDES_PENALTY: Final = 1e-3
 REFUSED_SHARE: Final = 0.01
-"""Share of the fitted radiographs, each judged by a rule that did not see it, that the threshold may refuse."""
+"""Share of the training radiographs that the threshold may refuse, each judged by a rule that did not see it."""
 MIRRORED_SHARE: Final = 0.01
-"""The same for those that are called mirrored."""
+"""The share of them that may be called mirrored."""
 POLARITY_THRESHOLD: Final = 1.0
-"""Log odds: no radiograph of ``train`` as it came is beyond it on the wrong side."""
+"""Log odds: no unaltered radiograph of ``train`` is beyond it on the wrong side."""
 _FOLDS: Final = 4
 _LEAST_SCALE: Final = 1e-3
 _LUNG_FLAGS: Final = frozenset({LUNGS_NOT_FOUND, SINGLE_LUNG, INVERTED_POLARITY})
@@ -33,12 +29,12 @@ _LUNG_FLAGS: Final = frozenset({LUNGS_NOT_FOUND, SINGLE_LUNG, INVERTED_POLARITY}
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A rule, and how rules that were fitted in the same way without a picture judge it.
+    """A rule, and how each picture is judged by a rule fitted in the same way without it.
 
     Attributes:
         kinds: of each fitted sample.
         refused: bool [n], whether the sample would get no score, the lungs' own flags included.
-        mirrored: float32 [m], of each radiograph as it came, the sum that is under 0 where it seems to be mirrored.
+        mirrored: float32 [m], for each unaltered radiograph, the sum that is below 0 if it seems to be mirrored.
     """
 
     rule: ChestRule
@@ -48,7 +44,7 @@ class Fitted:
 
 
 def fit_rule(samples: Sequence[Sample], fitted_for: str) -> Fitted:
-    """The rule from pictures after stage I; kinds of ``HELD_OUT`` and inverted ones are left out.
+    """Fits the rule to pictures after stage I; kinds of ``HELD_OUT`` and inverted ones are left out.
 
     Args:
         fitted_for: SHA-256 of stage I's weights.
@@ -84,7 +80,7 @@ def fit_rule(samples: Sequence[Sample], fitted_for: str) -> Fitted:
 
 
 def _folds(names: Sequence[str]) -> NDArray[np.int64]:
-    """Pictures of one name are in one fold."""
+    """Each picture's fold; pictures of one name are in the same."""
     unique = sorted(set(names))
     fold_of = dict(zip(unique, np.random.default_rng(0).integers(0, _FOLDS, len(unique)), strict=True))
     return np.array([fold_of[name] for name in names])
@@ -92,46 +88,29 @@ def _folds(names: Sequence[str]) -> NDArray[np.int64]:
 
 def _polarity_features(samples: Sequence[Sample]) -> Numbers:
     right = [sample.gray for sample in samples if sample.kind in (CHEST, EXPOSED)]
-    # Some upside down: else many of those look inverted, and inverted back they look upright.
+    # Some are turned upside down: else many such pictures look inverted, and inverted back they look upright.
     either_way = [*right, *right, *(np.ascontiguousarray(gray[::-1, ::-1]) for gray in right)]
     return np.stack([polarity_features(gray) for gray in either_way])
 
 
 def _fit_kinds(features: Numbers, labels: NDArray[np.int64]) -> KindRule:
     mean, scale = features.mean(0), features.std(0) + np.float32(_LEAST_SCALE)
-    scaled = torch.from_numpy(np.clip((features - mean) / scale, -4, 4)).double()
-    wanted = torch.from_numpy(labels)
+    scaled = np.clip((features - mean) / scale, -4, 4)
     # Each kind weighs the same, however many pictures it has.
-    shares = 1.0 / torch.bincount(wanted, minlength=len(KINDS)).double()
-
-    def loss(parameters: Tensor) -> Tensor:
-        weights, bias = parameters[:-1], parameters[-1]
-        error = functional.cross_entropy(scaled @ weights + bias, wanted, shares)
-        return error + PENALTY * (weights**2).sum()
-
-    found = _minimise(loss, torch.zeros(scaled.shape[1] + 1, len(KINDS), dtype=torch.float64)).float().numpy()
-    return KindRule(mean, scale, found[:-1], found[-1])
+    found = _regression(PENALTY, len(labels), class_weight="balanced").fit(scaled.astype(np.float64), labels)
+    if len(found.classes_) != len(KINDS):
+        raise ValueError(f"expected pictures of every kind of {KINDS}, found kinds {sorted(set(labels.tolist()))}")
+    return KindRule(mean, scale, found.coef_.T.astype(np.float32), found.intercept_.astype(np.float32))
 
 
 def _fit_odd(features: Numbers, penalty: float) -> Numbers:
     """Weights without a bias: the features of an inverted or mirrored picture are the negative of the right one's."""
-    right = torch.from_numpy(features).double()
-
-    def loss(weights: Tensor) -> Tensor:
-        return functional.softplus(-right @ weights).mean() + penalty * (weights**2).sum()
-
-    return np.asarray(_minimise(loss, torch.zeros(right.shape[1], dtype=torch.float64)).float().numpy())
+    either_way = np.concatenate([features, -features]).astype(np.float64)
+    is_right = np.arange(len(either_way)) < len(features)
+    found = _regression(penalty, len(either_way), fit_intercept=False).fit(either_way, is_right)
+    return np.asarray(found.coef_[0], np.float32)
 
 
-def _minimise(loss: Loss, start: Tensor) -> Tensor:
-    parameters = start.requires_grad_()
-    search = torch.optim.LBFGS([parameters], max_iter=400, line_search_fn="strong_wolfe")
-
-    def step() -> float:
-        search.zero_grad()
-        value = loss(parameters)
-        value.backward()  # type: ignore[no-untyped-call]
-        return float(value.detach())
-
-    search.step(step)  # type: ignore[no-untyped-call]
-    return parameters.detach()
+def _regression(penalty: float, count: int, **options: Any) -> LogisticRegression:
+    """Minimises the mean error of ``count`` pictures plus ``penalty`` times the squared weights."""
+    return LogisticRegression(C=1 / (2 * penalty * count), max_iter=2000, tol=1e-6, **options)

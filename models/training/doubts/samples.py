@@ -25,11 +25,11 @@ EXPOSED: Final = "exposed"
 HELD_OUT: Final = ("heads", "abdomens", "scenes", "shoulders", "leaning")
 """Kinds that are never fitted on."""
 ALTERED_STEP: Final = 8
-"""One radiograph in so many is altered: thousands that are right need fewer that are wrong."""
+"""One in this many radiographs is altered: thousands of right pictures need fewer wrong ones."""
 DRAWN_FOR_FITTING: Final = dict.fromkeys(DRAWN_KINDS, 100) | {"legs and arms": 300, "CT slices": 300}
-"""How many of each kind; more of those that come nearest to a chest."""
+"""How many drawings of each kind; more of those that look most like a chest."""
 REAL: Final = "real: "
-"""What the kind of a picture that nobody drew by code begins with."""
+"""The kinds of pictures that were not drawn by code begin with this."""
 WRONG_COPIES: Final = 4
 DRAWN_FOR_JUDGING: Final = 40
 _JUDGED_SEEDS: Final = 10**6
@@ -42,7 +42,7 @@ class Sample:
 
     Attributes:
         gray, lungs: float32 [64, 64], picture and map.
-        cropped: what the workflow says of it.
+        cropped: the workflow's state before stage II.
     """
 
     kind: str
@@ -79,7 +79,7 @@ def pictures_for_fitting(cases: Sequence[Case]) -> Iterator[Named]:
 
 
 def pictures_for_judging(cases: Sequence[Case]) -> Iterator[Named]:
-    """Each radiograph in every way, and drawings that no fit saw."""
+    """Each radiograph in every way, and drawings that were not fitted on."""
     for number, case in enumerate(cases):
         rng = np.random.default_rng([number, 7])
         yield CHEST, case.id, case.pixels
@@ -105,7 +105,7 @@ def pictures_of(folder: Path, without: Collection[str] = ()) -> Iterator[Named]:
 
 
 def wrong_for_fitting(folder: Path, without: Collection[str] = ()) -> Iterator[Named]:
-    """The pictures of a folder that are no frontal chest, each as it is and exposed and turned otherwise."""
+    """The pictures of a folder, no frontal chests, each as it is and with other exposures and turns."""
     for number, (kind, name, picture) in enumerate(pictures_of(folder, without)):
         rng = np.random.default_rng([number, 11])
         yield kind, name, picture
@@ -120,7 +120,7 @@ def _drawn(first: int, counts: Mapping[str, int]) -> Iterator[Named]:
 
 
 def observe(workflow: Workflow, pictures: Iterable[Named], polarity: Polarity = "as_is") -> Iterator[Sample]:
-    """Runs stage I, and what follows it, over pictures."""
+    """Runs the workflow over pictures, up to stage II."""
     batch: list[Named] = []
     for named in pictures:
         batch.append(named)
