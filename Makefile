@@ -39,7 +39,7 @@ evaluate: $(VENV)/dev.stamp
 # Speed, beside the networks alone, the published way of working and other frameworks; an hour and a half on two cores, ten
 # minutes with BENCH=--short.
 bench: $(VENV)/bench.stamp
-	$(BIN)/python -m tests.benchmarks $(BENCH)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 # The self-test's known answer, the OpenAPI examples and the README's pictures: after the weights changed.
 examples: $(VENV)/dev.stamp

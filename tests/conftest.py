@@ -1,14 +1,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
 from app.intake import dicom
 from models.phantom import draw_phantom
-from tests.app.server import Server, running
+from tests.support.pictures import encoded
+from tests.support.server import Server, running
 
 # No property test depends on the clock: a busy machine is no fault of the code.
 UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
@@ -66,6 +66,4 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def phantom_png() -> bytes:
     """The phantom radiograph as an upload."""
-    done, data = cv2.imencode(".png", draw_phantom(512))
-    assert done
-    return data.tobytes()
+    return encoded(draw_phantom(512))

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from tests.app.server import running
-from tests.app.test_http import assert_problem
+from tests.support.problems import assert_problem
+from tests.support.server import running
 
 HAS_A_BUG = """
 import sys
 from app.serving import serve
 from app.settings import Settings
-from tests.models.test_workflow import lung_mask
+from tests.support.pictures import lung_mask
 from tests.support.stubs import FixedMap, stub_workflow
 
 workflow = stub_workflow(FixedMap(lung_mask()))

@@ -7,8 +7,8 @@ import pytest
 from pydicom import uid
 
 from models.phantom import draw_phantom
-from tests.app.intake.dicoms import dicom
-from tests.app.server import Server
+from tests.support.dicoms import dicom
+from tests.support.server import Server
 
 GRAY = draw_phantom(512, ("right_lower", "left_middle"))
 SECRETS = ("Doe", "Jane", "4711-0815", "A123", "Roe", "19000101", "1.2.826")

@@ -18,8 +18,9 @@ from app.http.protocol import NOT_HTTP_BYTES, BoundedProtocol
 from app.keys import hash_key
 from app.main import create_app
 from app.settings import Settings
-from tests.models.test_workflow import lung_mask
-from tests.support.serving import Address, serving
+from tests.support.pictures import lung_mask
+from tests.support.ports import Address
+from tests.support.serving import serving
 from tests.support.stubs import FixedMap, stub_workflow
 
 MEBIBYTE = 2**20

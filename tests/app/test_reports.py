@@ -1,7 +1,6 @@
 """The DICOM answers over HTTP, by the real service on the real weights."""
 
 import json
-import re
 from email.parser import BytesParser
 from io import BytesIO
 from zipfile import ZipFile
@@ -10,14 +9,15 @@ import highdicom
 import httpx
 import numpy as np
 import pytest
-from pydicom import dcmread, dcmwrite
+from pydicom import dcmread
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from app.reports.dicom.segmentation import SEGMENTS
 from models.phantom import draw_phantom
-from tests.app.reports.dicom.cases import full_source
-from tests.app.server import Server
-from tests.app.test_http import assert_problem, png
+from tests.support.pictures import encoded
+from tests.support.problems import assert_problem
+from tests.support.reports import full_source, upload
+from tests.support.server import Server
 
 SIDE = 512
 PATHS = ["/segment", "/reports/sr", "/reports/sc", "/reports/pr"]
@@ -25,21 +25,9 @@ DICOM = {"accept": "application/dicom"}
 NAME = "Confidential^Person"
 
 
-def upload(pixels: np.ndarray | None = None, **changes: str | None) -> bytes:
-    """The phantom as a CR image."""
-    pixels = draw_phantom(SIDE) if pixels is None else pixels
-    image = full_source(**{"PatientName": NAME, "Rows": pixels.shape[0], "Columns": pixels.shape[1], **changes})
-    image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
-    image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 8, 8, 7, 0
-    image.PixelData = pixels.tobytes()
-    buffer = BytesIO()
-    dcmwrite(buffer, image, enforce_file_format=True)
-    return buffer.getvalue()
-
-
 @pytest.fixture(scope="module")
 def phantom() -> bytes:
-    return upload()
+    return upload(SIDE, PatientName=NAME)
 
 
 def ask(server: Server, path: str, data: bytes) -> bytes:
@@ -92,20 +80,20 @@ def test_in_the_study_and_the_same_each_time(server: Server, phantom: bytes, pat
     assert first.PatientName == NAME
     assert first.StudyInstanceUID == full_source().StudyInstanceUID
     assert (first.SOPInstanceUID, first.SeriesInstanceUID) == (second.SOPInstanceUID, second.SeriesInstanceUID)
-    other = dcmread(BytesIO(ask(server, path, upload(SOPInstanceUID="1.2.3.4.5"))))
+    other = dcmread(BytesIO(ask(server, path, upload(SIDE, PatientName=NAME, SOPInstanceUID="1.2.3.4.5"))))
     assert other.SOPInstanceUID != first.SOPInstanceUID
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_no_report_without_a_dicom_upload(server: Server, path: str) -> None:
-    answer = server.client.post(path, content=png(draw_phantom(SIDE)), headers=DICOM)
+    answer = server.client.post(path, content=encoded(draw_phantom(SIDE)), headers=DICOM)
     problem = assert_problem(answer, 422, "unsupported_dicom")
     assert "DICOM upload" in str(problem["detail"])
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_no_report_without_a_study(server: Server, path: str) -> None:
-    data = upload(StudyInstanceUID=None)
+    data = upload(SIDE, PatientName=NAME, StudyInstanceUID=None)
     problem = assert_problem(server.client.post(path, content=data, headers=DICOM), 422, "unsupported_dicom")
     assert "StudyInstanceUID" in str(problem["detail"])
     assert server.client.post("/score?overlay=false", content=data).json()["score"] is not None
@@ -126,7 +114,7 @@ def test_the_segmentation_only_where_it_is_asked_for(server: Server, phantom: by
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_radiograph_that_cannot_be_scored_is_reported_all_the_same(server: Server, path: str) -> None:
-    data = ask(server, path, upload(ViewPosition="LATERAL"))
+    data = ask(server, path, upload(SIDE, PatientName=NAME, ViewPosition="LATERAL"))
     assert dcmread(BytesIO(data)).StudyInstanceUID == full_source().StudyInstanceUID
     if path == "/reports/sr":
         (whole,) = highdicom.sr.srread(BytesIO(data)).content.get_image_measurement_groups()
@@ -136,25 +124,21 @@ def test_a_radiograph_that_cannot_be_scored_is_reported_all_the_same(server: Ser
 
 def test_no_person_is_logged(server: Server, phantom: bytes) -> None:
     for path in PATHS:
-        ask(server, path, upload(PatientName="SECRETIVE", PatientSex="SECRETIVE"))
+        ask(server, path, upload(SIDE, PatientName="SECRETIVE", PatientSex="SECRETIVE"))
     log = server.log.read_text()
     assert "SECRETIVE" not in log
     assert NAME not in log
 
 
 def test_answers_are_counted(server: Server, phantom: bytes) -> None:
-    def counted() -> float:
-        lines = server.client.get("/metrics").text.splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith("cxr_score_total"))
-
-    before = counted()
+    before = server.metric("cxr_score_total")
     for path in PATHS:
         ask(server, path, phantom)
-    assert counted() == before + len(PATHS)
+    assert server.metric("cxr_score_total") == before + len(PATHS)
 
 
 def test_a_capture_without_a_score_has_no_shares(server: Server) -> None:
-    uploads = [upload(ViewPosition=view) for view in ("PA", "LATERAL")]
+    uploads = [upload(SIDE, PatientName=NAME, ViewPosition=view) for view in ("PA", "LATERAL")]
     frontal, lateral = (dcmread(BytesIO(ask(server, "/reports/sc", data))).pixel_array for data in uploads)
     changed = np.nonzero((frontal != lateral).any(axis=2))[0]
     heading, below = changed[changed < SIDE // 16], changed[changed >= SIDE // 16]
@@ -174,7 +158,7 @@ def test_a_fhir_bundle_of_the_same_figures(server: Server, phantom: bytes) -> No
     shares = [zone["valueQuantity"]["value"] for zone in zones if "valueQuantity" in zone]
     assert shares == pytest.approx([100 * zone["share"] for zone in told["zones"]], abs=0.006)
     assert_problem(server.client.post("/reports/fhir?release=R3", content=phantom), 400, "invalid_parameter")
-    assert_problem(server.client.post("/reports/fhir", content=png(draw_phantom(SIDE))), 422, "unsupported_dicom")
+    assert_problem(server.client.post("/reports/fhir", content=encoded(draw_phantom(SIDE))), 422, "unsupported_dicom")
 
 
 def parts_of(answer: httpx.Response) -> dict[str, tuple[str, bytes]]:
@@ -197,8 +181,7 @@ def parts_of(answer: httpx.Response) -> dict[str, tuple[str, bytes]]:
 
 def runs(server: Server) -> float:
     """Radiographs that went through a network so far, both stages together."""
-    text = server.client.get("/metrics").text
-    return sum(float(value) for value in re.findall(r"^cxr_batch_size_sum\{.*\} (\S+)$", text, re.MULTILINE))
+    return server.metric("cxr_batch_size_sum")
 
 
 def test_all_results_of_one_analysis_are_those_of_the_single_calls(server: Server, phantom: bytes) -> None:
@@ -238,7 +221,7 @@ def test_what_cannot_be_included_is_refused(server: Server, phantom: bytes) -> N
     assert_problem(
         server.client.post("/reports", content=phantom, headers={"accept": "image/png"}), 406, "not_acceptable"
     )
-    picture = png(draw_phantom(SIDE))
+    picture = encoded(draw_phantom(SIDE))
     assert_problem(server.client.post("/reports?include=json,sr", content=picture), 422, "unsupported_dicom")
     answer = server.client.post("/reports?include=json,json", content=picture)
     assert list(parts_of(answer)) == ["json.json"]

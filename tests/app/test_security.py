@@ -10,18 +10,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from app.keys import hash_key, is_hash, new_key
-from tests.app.server import Server, running
+from tests.support.server import Server, running
 
 HASTY = """
 import sys
 from app.serving import serve
 from app.http.protocol import BoundedProtocol
 from app.settings import Settings
-from tests.models.test_workflow import lung_mask
+from tests.support.pictures import lung_mask
 from tests.support.stubs import FixedMap, stub_workflow
 BoundedProtocol.head_seconds = 0.3
 BoundedProtocol.stalled_seconds = 0.3
@@ -38,8 +37,7 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def connect(server: Server) -> socket.socket:
-    url = httpx.URL(server.url)
-    return socket.create_connection((url.host, url.port), timeout=30)
+    return socket.create_connection(server.address, timeout=30)
 
 
 def read_to_end(connection: socket.socket) -> bytes:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from app.keys import hash_key
 from app.settings import MEBIBYTE, Settings
 from docs.postman.files import DEFAULT_MAX_BYTES
-from tests.app.server import ROOT
+from tests.support import ROOT
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 

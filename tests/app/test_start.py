@@ -14,9 +14,9 @@ from app.keys import hash_key
 from app.service import Service
 from app.settings import Settings
 from models.runtime import gpus
-from tests.app.server import running, start
-from tests.app.test_http import assert_problem
-from tests.models.test_workflow import lung_mask
+from tests.support.pictures import lung_mask
+from tests.support.problems import assert_problem
+from tests.support.server import running, start
 from tests.support.stubs import FixedMap, stub_workflow
 
 
@@ -137,7 +137,7 @@ import sys
 from app.serving import serve
 from app.settings import Settings
 from models.runtime.errors import DeviceFailure
-from tests.models.test_workflow import lung_mask
+from tests.support.pictures import lung_mask
 from tests.support.stubs import FixedMap, stub_workflow
 
 workflow = stub_workflow(FixedMap(lung_mask()))

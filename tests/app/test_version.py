@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.version import BUILD, VERSION
-from tests.app.server import Server
-
-ROOT = Path(__file__).parents[2]
+from tests.support import ROOT
+from tests.support.server import Server
 
 
 def built_version(tree: Path, **environment: str) -> str:

@@ -1,8 +1,8 @@
 import pytest
 
+from benchmarks.efficiency import HOST, NETWORKS, Turn, row, table, take_turns
+from benchmarks.tables import render
 from models.runtime.processors import available_cpus
-from tests.benchmarks.efficiency import HOST, NETWORKS, Turn, row, table, take_turns
-from tests.benchmarks.tables import render
 
 
 def figures(rate: float) -> dict[str, float]:

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
+from benchmarks import host, uploads
+from benchmarks.peers.handling import Host, Networks
 from models.workflow import Workflow
-from tests.benchmarks import host, uploads
-from tests.benchmarks.peers.handling import Host, Networks
-from tests.models.test_workflow import lung_mask
+from tests.support.pictures import lung_mask
 from tests.support.stubs import FixedMap, stub_workflow
 
 

@@ -6,9 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.benchmarks.load import build_requests, measure
-from tests.benchmarks.servers import OURS
-from tests.benchmarks.tables import render
+from benchmarks.load import build_requests, measure
+from benchmarks.servers import OURS
+from benchmarks.tables import render
 
 
 class Echo(BaseHTTPRequestHandler):

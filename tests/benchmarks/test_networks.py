@@ -1,6 +1,6 @@
 import pytest
 
-from tests.benchmarks.networks import main
+from benchmarks.networks import main
 
 
 def test_number_formats_are_compared(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,8 +13,11 @@ from pathlib import Path
 
 import httpx
 
-from tests.app.server import ROOT, Server, start
+from tests.support import ROOT
+from tests.support.polling import until
 from tests.support.ports import free_port
+from tests.support.processes import answering
+from tests.support.server import Server, start
 
 START = ROOT / "docker" / "gateway" / "start.sh"
 END_SECONDS = 60.0
@@ -38,8 +40,6 @@ class Replica:
     def start(self) -> None:
         """Starts it, not yet ready."""
         self.server = start(self.folder, {**self.settings, "CXR_PORT": str(self.port)})
-        self.server.url = f"http://127.0.0.1:{self.port}"
-        self.server.client = httpx.Client(base_url=self.server.url, timeout=60)
 
     def wait_ready(self) -> None:
         """Until it takes radiographs."""
@@ -78,7 +78,6 @@ class Gateway:
 
     url: str
     log: Path
-    process: subprocess.Popen[bytes]
 
     def entries(self, least: int = 0) -> list[dict[str, object]]:
         """The access log so far, once it has ``least`` lines: nginx writes a line after its answer is sent.
@@ -86,16 +85,13 @@ class Gateway:
         Raises:
             TimeoutError: it has fewer, and no more come.
         """
-        deadline = time.monotonic() + END_SECONDS
-        while True:
-            # The last line may be half written.
-            lines = [line for line in self.log.read_text().splitlines(keepends=True) if line.startswith("{")]
-            whole = [json.loads(line) for line in lines if line.endswith("\n")]
-            if len(whole) >= least:
-                return whole
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{len(whole)} of {least} lines")
-            time.sleep(0.01)
+        until(lambda: len(self._whole_lines()) >= least, f"{least} lines of {self.log}")
+        return [json.loads(line) for line in self._whole_lines()]
+
+    def _whole_lines(self) -> list[str]:
+        """The last one may be half written."""
+        lines = self.log.read_text().splitlines(keepends=True)
+        return [line for line in lines if line.startswith("{") and line.endswith("\n")]
 
 
 @contextmanager
@@ -105,9 +101,6 @@ def gateway(folder: Path, replicas: Sequence[str], **environment: str) -> Iterat
     Args:
         replicas: host:port of each.
         environment: of start.sh.
-
-    Raises:
-        RuntimeError: it does not start; with its output.
     """
     port = free_port()
     log = folder / "gateway.log"
@@ -118,21 +111,13 @@ def gateway(folder: Path, replicas: Sequence[str], **environment: str) -> Iterat
         "RUNBOOK": str(ROOT / "docs" / "operations.md"),
         **environment,
     }
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [str(START)],
-            env={**os.environ, **settings},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_listening(process, url, log)
-        yield Gateway(url, log, process)
-    finally:
-        process.terminate()
-        process.wait(END_SECONDS)
+    url = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        return httpx.get(f"{url}/gateway/health").status_code == httpx.codes.OK
+
+    with answering([START], log, answers, env={**os.environ, **settings}, start_new_session=True):
+        yield Gateway(url, log)
 
 
 @contextmanager
@@ -159,13 +144,3 @@ def cluster(
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
-
-
-def _wait_listening(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + END_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        with suppress(httpx.TransportError):
-            if httpx.get(f"{url}/gateway/health").status_code == httpx.codes.OK:
-                return
-        time.sleep(0.02)
-    raise RuntimeError(f"the gateway does not answer: {log.read_text()}")

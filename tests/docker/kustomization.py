@@ -15,9 +15,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from tests.support import ROOT
+
 Object: TypeAlias = dict[str, Any]
 
-ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "docker" / "kubernetes"
 OLDEST = "1.30"
 """The first version whose schema has preStop sleep; the newest known one is tried as well."""

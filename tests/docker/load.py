@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from statistics import quantiles
 
-import cv2
 import httpx
 
 from models.phantom import draw_phantom
+from tests.support.pictures import encoded
 
 PATIENCE = 120.0
 MANY = 256
@@ -104,8 +104,7 @@ def radiographs(url: str) -> list[Asked]:
     """Phantoms with disease in different zones, and what a healthy service scores them."""
     asked = []
     for zones in ((), ("right_lower",), ("right_lower", "left_lower"), ("right_upper", "right_middle", "left_lower")):
-        done, data = cv2.imencode(".jpg", draw_phantom(512, zones))
-        assert done
-        score = httpx.post(f"{url}/score?overlay=false", content=data.tobytes(), timeout=PATIENCE).json()["score"]
-        asked.append(Asked(data.tobytes(), score))
+        upload = encoded(draw_phantom(512, zones), ".jpg")
+        score = httpx.post(f"{url}/score?overlay=false", content=upload, timeout=PATIENCE).json()["score"]
+        asked.append(Asked(upload, score))
     return asked

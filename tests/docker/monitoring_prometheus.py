@@ -1,43 +1,21 @@
 """A real Prometheus in a process of its own, on loopback, with the shipped rules."""
 
-import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 import yaml
 
 from tests.docker.monitoring_files import RULES, config_with_key, read_yaml
+from tests.support.polling import until
 from tests.support.ports import free_port
-
-WAIT_SECONDS = 60.0
-
-
-def program(name: str) -> str:
-    """The path of a system program; its absence skips the test."""
-    path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
-
-
-def wait_until(happened: Callable[[], bool], what: str) -> None:
-    """Polls until it happened.
-
-    Raises:
-        TimeoutError: it did not within ``WAIT_SECONDS``.
-    """
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not happened():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {WAIT_SECONDS} s: {what}")
-        time.sleep(0.05)
+from tests.support.processes import answering
+from tests.support.programs import program
 
 
 @dataclass
@@ -48,10 +26,7 @@ class Prometheus:
 
     def ready(self) -> bool:
         """Whether it answers queries."""
-        try:
-            return self.client.get("/-/ready").status_code == 200
-        except httpx.TransportError:
-            return False  # not listening yet
+        return self.client.get("/-/ready").status_code == 200
 
     def get(self, path: str, **parameters: str | float) -> Any:
         """The ``data`` of an answer, which must be a success."""
@@ -79,9 +54,9 @@ class Prometheus:
     def wait_scraped(self, times: int) -> None:
         """Waits for that many more scrapes, and until every rule has seen them."""
         before = self.scrapes()
-        wait_until(lambda: self.scrapes() >= before + times, f"{times} scrapes")
+        until(lambda: self.scrapes() >= before + times, f"{times} scrapes")
         seen = time.time()
-        wait_until(lambda: self._evaluated_since(seen), "an evaluation of all rules")
+        until(lambda: self._evaluated_since(seen), "an evaluation of all rules")
 
     def _evaluated_since(self, moment: float) -> bool:
         stale = f"min(prometheus_rule_group_last_evaluation_timestamp_seconds) > {moment}"
@@ -105,30 +80,17 @@ def scraping(folder: Path, service_address: str, key: str, history: str) -> Iter
     subprocess.run(
         [promtool, "tsdb", "create-blocks-from", "openmetrics", past, storage], check=True, capture_output=True
     )
-    log = folder / "prometheus.log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [
-                server,
-                f"--config.file={_write_config(folder, service_address, key, own_address)}",
-                f"--storage.tsdb.path={storage}",
-                f"--web.listen-address={own_address}",
-                "--log.level=warn",
-            ],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        with httpx.Client(base_url=f"http://{own_address}", timeout=30) as client:
-            prometheus = Prometheus(client)
-            try:
-                wait_until(prometheus.ready, "Prometheus ready")
-            except TimeoutError as late:
-                raise RuntimeError(log.read_text()) from late
+    command = [
+        server,
+        f"--config.file={_write_config(folder, service_address, key, own_address)}",
+        f"--storage.tsdb.path={storage}",
+        f"--web.listen-address={own_address}",
+        "--log.level=warn",
+    ]
+    with httpx.Client(base_url=f"http://{own_address}", timeout=30) as client:
+        prometheus = Prometheus(client)
+        with answering(command, folder / "prometheus.log", prometheus.ready):
             yield prometheus
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
 
 
 def _write_config(folder: Path, service_address: str, key: str, own_address: str) -> Path:

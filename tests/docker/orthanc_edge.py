@@ -5,9 +5,8 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,19 +14,21 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from pydicom import Dataset, FileMetaDataset, dcmread
+from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
     CTImageStorage,
-    ExplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
     generate_uid,
 )
 
 from models.phantom import draw_phantom
-from tests.app.server import ROOT
+from tests.support import ROOT, dicoms
+from tests.support.polling import until
 from tests.support.ports import free_port
+from tests.support.processes import end, wait_answering
+from tests.support.programs import program
 
 START = ROOT / "docker" / "orthanc" / "start.sh"
 PYTHON_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancPython.so")
@@ -40,21 +41,10 @@ SOP_CLASSES = {"CR": ComputedRadiographyImageStorage, "CT": CTImageStorage, "OT"
 
 def skip_without_orthanc() -> None:
     """Where a package that the tests of this folder run is not there."""
-    if shutil.which("Orthanc") is None:
-        pytest.skip("orthanc is not installed")
+    program("Orthanc", "orthanc")
+    program("storescu", "dcmtk")
     if not PYTHON_PLUGIN.exists():
         pytest.skip("orthanc-python is not installed")
-    if shutil.which("storescu") is None:
-        pytest.skip("dcmtk is not installed")
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = RESULT_SECONDS) -> None:
-    """Polls until it holds; raises TimeoutError."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {seconds:g} s")
-        time.sleep(0.1)
 
 
 def radiograph(modality: str = "CR", side: int = 256, **header: str) -> Dataset:
@@ -64,27 +54,15 @@ def radiograph(modality: str = "CR", side: int = 256, **header: str) -> Dataset:
         modality: CR, CT or OT, with the SOP class that goes with it.
         header: attributes by keyword, over those of a frontal chest radiograph.
     """
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = SOP_CLASSES[modality]
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
-    dataset.PatientName, dataset.PatientID = "Phantom^Drawn", "PHANTOM-1"
-    dataset.PatientBirthDate, dataset.PatientSex = "", "O"
-    dataset.StudyDate, dataset.StudyTime, dataset.StudyID = "20261123", "120000", "1"
-    dataset.AccessionNumber, dataset.ReferringPhysicianName = "", ""
-    dataset.Modality, dataset.BodyPartExamined, dataset.ViewPosition = modality, "CHEST", "PA"
-    dataset.Manufacturer, dataset.Laterality = "phantom", ""
-    dataset.SeriesNumber, dataset.InstanceNumber, dataset.PatientOrientation = "1", "1", ["L", "F"]
-    pixels = draw_phantom(side)
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
-    dataset.PixelData = pixels.tobytes()
-    for keyword, value in header.items():
-        setattr(dataset, keyword, value)
-    return dataset
+    elements = {
+        **dicoms.image_elements(draw_phantom(side)),
+        "SOPClassUID": SOP_CLASSES[modality],
+        **{f"{level}InstanceUID": generate_uid() for level in ("SOP", "Study", "Series")},
+        "Modality": modality,
+        "PatientName": "Phantom^Drawn",
+        "PatientID": "PHANTOM-1",
+    }
+    return dicoms.header(**{**elements, **header})
 
 
 @dataclass
@@ -125,7 +103,9 @@ class Edge:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([START], env=environment, stdout=log, stderr=log, cwd=self.folder)
-        wait_for(self._answers, f"Orthanc's start, see {self.log}", END_SECONDS)
+        wait_answering(
+            self.process, self.log, lambda: self.rest.get("/system").status_code == httpx.codes.OK, END_SECONDS
+        )
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """By this signal."""
@@ -136,7 +116,7 @@ class Edge:
         """``storescu``; its exit status."""
         self._sent += 1
         path = self.folder / f"sent-{self._sent}.dcm"
-        dataset.save_as(path, enforce_file_format=True)
+        path.write_bytes(dicoms.write(dataset))
         command = ["storescu", *options, "-aet", aet, "-aec", AET, "127.0.0.1", str(self.dicom_port), path]
         return subprocess.run(command, capture_output=True, check=False, timeout=END_SECONDS).returncode
 
@@ -177,8 +157,7 @@ class Edge:
         try:
             yield folder
         finally:
-            process.terminate()
-            process.wait(END_SECONDS)
+            end(process)
 
     def count(self) -> int:
         """Instances in the archive."""
@@ -212,7 +191,12 @@ class Edge:
 
     def wait_for_status(self, *datasets: Dataset, status: str = "done") -> None:
         """Until all have it."""
-        wait_for(lambda: all(self.status(dataset) == status for dataset in datasets), f"status {status}")
+        until(
+            lambda: all(self.status(dataset) == status for dataset in datasets),
+            f"status {status}",
+            RESULT_SECONDS,
+            pause=0.1,
+        )
 
     def wait_until_asking(self) -> None:
         """Until a request of the edge is under way at the service."""
@@ -225,15 +209,7 @@ class Edge:
                 for connection in orthanc.net_connections("tcp")
             )
 
-        wait_for(asks, "a request to the service")
-
-    def _answers(self) -> bool:
-        if self.process.poll() is not None:
-            raise RuntimeError(f"Orthanc ended with {self.process.returncode}: {self.log.read_text()}")
-        try:
-            return self.rest.get("/system").status_code == httpx.codes.OK
-        except httpx.TransportError:
-            return False
+        until(asks, "a request to the service", RESULT_SECONDS)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """docker-compose.yml as the real docker-compose reads it."""
 
 import os
-import shutil
 import subprocess
 from typing import Any
 
@@ -9,7 +8,8 @@ import pytest
 import yaml
 
 from app.settings import DRAIN_SECONDS, Settings
-from tests.app.server import ROOT
+from tests.support import ROOT
+from tests.support.programs import program
 
 COMPOSE = ROOT / "docker-compose.yml"
 PROFILES = ("cpu", "gpu", "pacs")
@@ -18,11 +18,9 @@ REPLICAS = ("service-0", "service-1", "service-cpu")
 
 def resolved(**variables: str) -> dict[str, Any]:
     """The services after anchors, merges and variables are resolved."""
-    if shutil.which("docker-compose") is None:
-        pytest.skip("docker-compose is not installed")
     profiles = [word for profile in PROFILES for word in ("--profile", profile)]
     done = subprocess.run(
-        ["docker-compose", "--file", COMPOSE, *profiles, "config"],
+        [program("docker-compose"), "--file", COMPOSE, *profiles, "config"],
         capture_output=True,
         text=True,
         check=False,

@@ -8,9 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.server import ROOT, Server
 from tests.docker.cluster import Gateway, gateway, nginx_installed
+from tests.support import ROOT
 from tests.support.ports import free_port
+from tests.support.server import Server
 
 pytestmark = pytest.mark.skipif(not nginx_installed(), reason="nginx is not installed")
 

@@ -15,9 +15,10 @@ import pytest
 from pip_requirements_parser import RequirementsFile
 
 from app.version import VERSION
-from tests.app.server import ROOT, Server
+from tests.support import ROOT
 from tests.support.ports import free_port
 from tests.support.scripts import load_script
+from tests.support.server import Server
 
 LOCKS = sorted((ROOT / "docker").glob("requirements-*.txt"))
 _ALONE = {"torch", "torchvision", "setuptools"}

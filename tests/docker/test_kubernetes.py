@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.docker.kustomization import KUBERNETES, ROOT, Object, build, relative, render, schema_faults
+from tests.docker.kustomization import KUBERNETES, Object, build, relative, render, schema_faults
 from tests.docker.manifests import JOB, Manifests, faults
+from tests.support import ROOT
+from tests.support.programs import program
 
 VARIANTS = {
     "cpu": (["overlays/cpu"], []),
@@ -249,8 +251,6 @@ IDLE = {
 def test_prometheus_answers_what_scaling_asks(
     tmp_path: Path, series: dict[str, str], expected: dict[str, float | None]
 ) -> None:
-    if (promtool := shutil.which("promtool")) is None:
-        pytest.skip("promtool is not installed")
     scaled = Manifests(rendered(tmp_path, "cpu, scaled")).one("ScaledObject")
     queries = {trigger["name"]: trigger["metadata"]["query"] for trigger in scaled["spec"]["triggers"]}
     assert queries.keys() == expected.keys()
@@ -269,6 +269,9 @@ def test_prometheus_answers_what_scaling_asks(
     }
     (tmp_path / "queries.yaml").write_text(yaml.safe_dump({"rule_files": [], "tests": [test]}))
     done = subprocess.run(
-        [promtool, "test", "rules", str(tmp_path / "queries.yaml")], capture_output=True, text=True, check=False
+        [program("promtool"), "test", "rules", str(tmp_path / "queries.yaml")],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -21,11 +21,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.keys import hash_key, new_key
 from app.main import create_app
 from app.settings import Settings
-from tests.app.server import Server, running
 from tests.docker.monitoring_files import (
     GRAFANA,
     PROMETHEUS,
-    ROOT,
     RULE_TESTS,
     RULES,
     alerts,
@@ -37,7 +35,11 @@ from tests.docker.monitoring_files import (
     rules,
     targets,
 )
-from tests.docker.monitoring_prometheus import Prometheus, program, scraping, wait_until, week_of_scores
+from tests.docker.monitoring_prometheus import Prometheus, scraping, week_of_scores
+from tests.support import ROOT, metrics
+from tests.support.polling import until
+from tests.support.programs import program
+from tests.support.server import Server, running
 
 CORE_PANELS = {"bargauge", "heatmap", "stat", "state-timeline", "table", "timeseries"}
 UNITS = {"none", "bytes", "percentunit", "reqps", "s"}
@@ -209,19 +211,19 @@ def refuse_and_leave(service: Server) -> None:
 
 
 def leave(service: Server) -> None:
-    before = sample(service, "cxr_dropped_total", cause="client_gone")
+    before = counted(service, "cxr_dropped_total", cause="client_gone")
     with unfinished_upload(service):
         pass
-    wait_until(lambda: sample(service, "cxr_dropped_total", cause="client_gone") > before, "a client that left")
+    until(lambda: counted(service, "cxr_dropped_total", cause="client_gone") > before, "a client that left")
 
 
 @contextmanager
 def unfinished_upload(service: Server) -> Iterator[socket.socket]:
     """A request that holds the one place and whose body does not come."""
-    wait_until(lambda: sample(service, "cxr_requests_in_flight") == 0, "a free place")
-    with socket.create_connection((service.client.base_url.host, service.client.base_url.port), timeout=60) as client:
+    until(lambda: counted(service, "cxr_requests_in_flight") == 0, "a free place")
+    with socket.create_connection(service.address, timeout=60) as client:
         client.sendall(b"POST /score HTTP/1.1\r\nHost: service\r\nContent-Length: 1000\r\n\r\nbegun")
-        wait_until(lambda: sample(service, "cxr_requests_in_flight") == 1, "an upload under way")
+        until(lambda: counted(service, "cxr_requests_in_flight") == 1, "an upload under way")
         yield client
 
 
@@ -229,13 +231,8 @@ def exposed(service: Server) -> str:
     return service.client.get("/metrics", headers={"Authorization": f"Bearer {KEY}"}).raise_for_status().text
 
 
-def sample(service: Server, name: str, **labels: str) -> float:
-    """The value of one series, 0 where there is none yet."""
-    for family in text_string_to_metric_families(exposed(service)):
-        for found in family.samples:
-            if found.name == name and found.labels == labels:
-                return float(found.value)
-    return 0.0
+def counted(service: Server, name: str, **labels: str) -> float:
+    return metrics.total(exposed(service), name, **labels)
 
 
 def in_full(expression: str) -> str:

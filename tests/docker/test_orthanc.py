@@ -11,11 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.server import Server
 from tests.docker.cluster import Replica
 from tests.docker.orthanc_answers import PROBLEM, listening, says
-from tests.docker.orthanc_edge import PEER, STRANGER, Edge, edge, radiograph, skip_without_orthanc, wait_for
+from tests.docker.orthanc_edge import PEER, RESULT_SECONDS, STRANGER, Edge, edge, radiograph, skip_without_orthanc
+from tests.support.polling import until
 from tests.support.ports import free_port
+from tests.support.programs import program
+from tests.support.server import Server
 
 ALL = Counter({"CR": 1, "SEG": 1, "SR": 1, "OT": 1})
 """A radiograph, and its segmentation, report and secondary capture."""
@@ -186,7 +188,7 @@ def test_nothing_is_lost_or_doubled_while_service_and_orthanc_are_away(tmp_path:
         assert started.status(sent[0]) == "pending"
         # Each in its turn lets the others go first.
         last = f"{started.instance(sent[2])}: tried again later"
-        wait_for(lambda: last in started.log.read_text(), "the edge's complaint")
+        until(lambda: last in started.log.read_text(), "the edge's complaint", RESULT_SECONDS)
         service.start()
         service.wait_ready()
         started.wait_for_status(*sent)
@@ -246,7 +248,7 @@ def test_a_wrong_key_waits_for_the_right_one(tmp_path: Path, service: Replica) -
     sent = radiograph()
     with edge(tmp_path, _url(service), CXR_PACS_SERVICE_KEY="wrong") as started:
         started.store(sent)
-        wait_for(lambda: "unauthorised" in started.log.read_text(), "the edge's complaint")
+        until(lambda: "unauthorised" in started.log.read_text(), "the edge's complaint", RESULT_SECONDS)
         assert started.status(sent) == "pending"
         started.end()
         started.settings = {"CXR_PACS_SERVICE_KEY": key}
@@ -275,16 +277,15 @@ def test_results_and_only_they_are_forwarded_also_to_a_peer_that_was_away(archiv
     with edge(tmp_path, archive.service_url, CXR_PACS_FORWARD="viewer") as started:
         started.store(first)
         started.wait_for_status(first)
-        wait_for(lambda: "waiting for viewer" in started.log.read_text(), "the edge's complaint")
+        until(lambda: "waiting for viewer" in started.log.read_text(), "the edge's complaint", RESULT_SECONDS)
         with started.peer() as folder:
             started.store(second)
-            wait_for(lambda: started.modalities(folder) == results + results, "the results at the peer")
-        wait_for(lambda: started.statuses() == Counter({"done": 2 * ALL.total()}), "the results' status")
+            until(lambda: started.modalities(folder) == results + results, "the results at the peer", RESULT_SECONDS)
+        until(lambda: started.statuses() == Counter({"done": 2 * ALL.total()}), "the results' status", RESULT_SECONDS)
 
 
 def test_over_tls_only_a_trusted_peer_may_store(tmp_path: Path) -> None:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
+    program("openssl")
     tls = tmp_path / "tls"
     tls.mkdir()
     for name in ("tls", "viewer", "other"):

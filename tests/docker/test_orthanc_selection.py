@@ -10,7 +10,7 @@ import pytest
 
 from app.intake.dicom import body_parts
 from app.settings import Settings
-from tests.app.server import ROOT
+from tests.support import ROOT
 
 EDGE = ROOT / "docker" / "orthanc" / "cxr_edge"
 CR = "1.2.840.10008.5.1.4.1.1.1"

@@ -8,9 +8,10 @@ import pytest
 from pydicom import dcmread
 
 from cxr_edge.service import RESULTS, Away, Refused, ScoringService, Unanswered
-from tests.app.server import Server
 from tests.docker.orthanc_answers import PROBLEM, listening, says
 from tests.docker.orthanc_edge import radiograph
+from tests.support.dicoms import write
+from tests.support.server import Server
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,5 @@ def test_the_service_refuses_what_is_no_dicom(server: Server, phantom_png: bytes
 
 
 def test_results_come_in_the_order_that_was_asked_for(server: Server) -> None:
-    buffer = BytesIO()
-    radiograph().save_as(buffer, enforce_file_format=True)
-    results = ScoringService(server.url).ask(["sc", "seg"], buffer.getvalue())
+    results = ScoringService(server.url).ask(["sc", "seg"], write(radiograph()))
     assert [dcmread(BytesIO(result)).Modality for result in results] == ["OT", "SEG"]

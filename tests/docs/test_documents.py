@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from tests.app.server import ROOT
+from tests.support import ROOT
 
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
-FILE = re.compile(r"(?<![\w./-])((?:app|models|tests|docker|docs|\.ci)/[\w./-]*\w)(?![\w/*<])")
-MODULE = re.compile(r"(?:python -m|from|import) ((?:app|models|tests)(?:\.\w+)*)")
+FILE = re.compile(r"(?<![\w./-])((?:app|models|tests|benchmarks|docker|docs|\.ci)/[\w./-]*\w)(?![\w/*<])")
+MODULE = re.compile(r"(?:python -m|from|import) ((?:app|models|tests|benchmarks)(?:\.\w+)*)")
 SETTING = re.compile(r"\bCXR_[A-Z_]*[A-Z]\b")
 READERS = [
     ROOT / "docker-compose.yml",

@@ -2,13 +2,11 @@
 
 import json
 import re
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,8 +16,11 @@ from app.main import create_app
 from app.settings import Settings
 from docs.postman.files import write_files
 from models.workflow import Workflow
-from tests.app.server import ROOT, Server, running
-from tests.app.test_load import gated, until
+from tests.support import ROOT
+from tests.support.gates import gated
+from tests.support.polling import until
+from tests.support.programs import program
+from tests.support.server import Server, running
 
 POSTMAN = ROOT / "docs" / "postman"
 COLLECTION = POSTMAN / "collection.json"
@@ -37,11 +38,8 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(uploads: Path, folder: str, url: str, key: str = "") -> None:
     """Every request of a folder; fails with what newman says where an assertion does."""
-    newman = shutil.which("newman")
-    if newman is None:
-        pytest.skip("newman is not installed")
     report = uploads / f"{folder}.json"
-    command = [newman, "run", str(COLLECTION), "--environment", str(POSTMAN / "environment.json")]
+    command = [program("newman"), "run", str(COLLECTION), "--environment", str(POSTMAN / "environment.json")]
     command += ["--folder", folder, "--env-var", f"baseUrl={url}", "--env-var", f"apiKey={key}"]
     command += ["--working-dir", str(uploads), "--reporters", "cli,json", "--reporter-json-export", str(report)]
     command += ["--color", "off", "--ignore-redirects"]
@@ -66,10 +64,10 @@ def test_keys_and_busy(uploads: Path, tmp_path: Path) -> None:
         tmp_path, CXR_API_KEYS=hash_key("the key"), CXR_MAX_IN_FLIGHT="1", CXR_REQUEST_TIMEOUT_S="600"
     ) as live:
         run(uploads, "Keys", live.url, "the key")
-        with socket.create_connection(urlsplit(live.url).netloc.split(":"), timeout=60) as connection:
+        with socket.create_connection(live.address, timeout=60) as connection:
             # The only place is taken by a request whose body does not come.
             connection.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nX-API-Key: the key\r\nContent-Length: 5000\r\n\r\n")
-            until(lambda: "\ncxr_requests_in_flight 1.0" in live.client.get("/metrics").text)
+            until(lambda: live.metric("cxr_requests_in_flight") == 1, "a request under way")
             run(uploads, "Busy", live.url, "the key")
 
 

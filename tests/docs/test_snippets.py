@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -17,9 +16,11 @@ import pytest
 from app.main import create_app
 from app.settings import Settings
 from docs.postman.files import write_files
-from tests.app.client.faulty import Fault, faulty_service
-from tests.app.server import ROOT, Server
+from tests.support import ROOT
+from tests.support.faulty import Fault, faulty_service
 from tests.support.ports import free_port
+from tests.support.programs import program
+from tests.support.server import Server
 
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8").partition("\n## Snippets\n")[2]
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -94,9 +95,8 @@ def test_java(server: Server, folder: Path) -> None:
 def command_of(language: str, url: str, folder: Path, wait: int = 0) -> list[str]:
     """Runs the language's snippet against ``url``, with ``wait`` seconds between tries (curl: 1)."""
     text = SNIPPETS[language].replace(ADDRESS, urlsplit(url).netloc)
-    needed = {"sh": ["curl"], "java": ["java", "javac"]}.get(language, [])
-    if missing := [name for name in needed if shutil.which(name) is None]:
-        pytest.skip(f"{', '.join(missing)}: not installed")
+    for needed in {"sh": ["curl"], "java": ["java", "javac"]}.get(language, []):
+        program(needed)
     if language == "sh":
         return ["bash", "-c", text.replace("--retry 3", "--retry 3 --retry-delay 1")]
     text = re.sub(r"(WAITS = .)1, 2, 4", rf"\g<1>{wait}, {wait}, {wait}", text)

@@ -3,7 +3,6 @@
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-CHECKPOINTS = Path(__file__).parents[1] / "golden" / "checkpoints"
+from tests.support import ROOT
+
+CHECKPOINTS = ROOT / "tests" / "golden" / "checkpoints"
+IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+"""What pictures are normalised by."""
 
 
 def cases() -> list[str]:

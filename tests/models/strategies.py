@@ -4,7 +4,11 @@ import cv2
 import numpy as np
 from hypothesis import strategies as st
 
+from models.anatomy.lungs import Box, MaskView
+
 SIZE = 512
+WHOLE = MaskView(Box(0, 0, SIZE, SIZE), SIZE)
+"""Of a mask that covers the radiograph."""
 
 
 @st.composite

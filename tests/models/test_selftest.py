@@ -10,7 +10,7 @@ from models.runtime.stage import Stage
 from models.selftest import SelfTestError, record, run_self_test
 from models.weights import default_weights
 from models.workflow import Workflow
-from tests.models.test_workflow import lung_mask
+from tests.support.pictures import lung_mask
 from tests.support.stubs import FixedMap, stub_workflow
 
 

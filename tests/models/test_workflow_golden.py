@@ -1,7 +1,6 @@
 """Every golden case of the published post-processing, in all three crop modes."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -10,9 +9,10 @@ import pytest
 
 from models.anatomy.lungs import Box, MaskView, TwoLungRule, clean_lungs, min_component_area, separate_lungs
 from models.workflow import Crop, Workflow
+from tests.support import ROOT
 from tests.support.stubs import FixedMap, stub_workflow
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "workflow"
+GOLDEN = ROOT / "tests" / "golden" / "workflow"
 CASES = json.loads((GOLDEN / "cases.json").read_text())
 CROPS: tuple[Crop, ...] = ("single_crop", "crop", "no_crop")
 

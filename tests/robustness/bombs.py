@@ -9,11 +9,10 @@ import numpy as np
 from pydicom import uid
 from pydicom.encaps import encapsulate
 
-from tests.app.intake.dicoms import deflated, dicom
-from tests.app.intake.samples import bmp, chest, chunk, gray_palette, png, save, tiff
-from tests.robustness.structures import join_jpeg, split_jpeg
+from benchmarks.robustness.structures import join_jpeg, split_jpeg
+from tests.support.dicoms import deflated, dicom
+from tests.support.samples import bmp, chest, chunk, gray_palette, png, png_file, save, tiff
 
-_PNG: Final = b"\x89PNG\r\n\x1a\n"
 _MEBIBYTE: Final = bytes(1 << 20)
 LARGEST: Final = 7000
 """Pixels a side, of which the square is just under the default limit."""
@@ -26,11 +25,6 @@ def zeros(mebibytes: int) -> bytes:
     return b"".join(packer.compress(_MEBIBYTE) for _ in range(mebibytes)) + packer.flush()
 
 
-def _png(width: int, height: int, bits: int, colour: int, packed: bytes) -> bytes:
-    size = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    return _PNG + chunk(b"IHDR", size) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
-
-
 def scans(side: int, count: int) -> bytes:
     """A progressive JPEG of ``side`` x ``side`` pixels whose last scan comes again and again, ``count`` in all."""
     first, *others, last = split_jpeg(save(np.full((side, side), 90, np.uint8), "JPEG", progressive=True))
@@ -41,7 +35,7 @@ def scans(side: int, count: int) -> bytes:
 def large_deep_colour() -> bytes:
     """The dearest PNG that keeps all limits: 392 MB of pixels in 400 kB."""
     packed = zeros(-(-LARGEST * (LARGEST * 8 + 1) // 2**20))
-    return _png(LARGEST, LARGEST, 16, 6, packed)
+    return png_file(LARGEST, LARGEST, 16, 6, packed)
 
 
 def large_dicom(syntax: str) -> bytes:
@@ -57,9 +51,9 @@ def bombs() -> dict[str, bytes]:
     text = chunk(b"zTXt", b"k\0\0" + zeros(64))
     cells = gray.size
     return {
-        "PNG that inflates to 256 MiB": _png(100, 100, 8, 0, zeros(256)),
-        "PNG of huge dimensions": _png(60_000, 60_000, 16, 6, zeros(1)),
-        "PNG of the largest dimensions": _png(2**31 - 1, 2**31 - 1, 8, 0, zeros(1)),
+        "PNG that inflates to 256 MiB": png_file(100, 100, 8, 0, zeros(256)),
+        "PNG of huge dimensions": png_file(60_000, 60_000, 16, 6, zeros(1)),
+        "PNG of the largest dimensions": png_file(2**31 - 1, 2**31 - 1, 8, 0, zeros(1)),
         "PNG of texts that inflate": png(gray, 8, 0, *[text] * 40),
         "PNG of tiny chunks": png(gray, 8, 0, chunk(b"abCd", b"") * 90_000),
         "JPEG of huge dimensions": _sized_jpeg(65_500),

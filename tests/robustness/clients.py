@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, TypeAlias
 
-from tests.robustness.wire import CLOSED, LEFT, Address, Wire, connected, head, request
+from benchmarks.robustness.wire import CLOSED, LEFT, Wire, connected, head, request
+from tests.support.ports import Address
 
 Client: TypeAlias = Callable[[Address, asyncio.Event], Awaitable[str]]
 """Plays its part once; a long one ends when the event is set. Returns an outcome of ``wire``."""

@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.app.server import Server
-from tests.robustness.service import serving
+from benchmarks.robustness.service import serving
+from tests.support.server import Server
 
 
 @pytest.fixture(scope="session")

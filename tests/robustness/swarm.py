@@ -4,7 +4,6 @@ import asyncio
 import multiprocessing
 import resource
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -13,12 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from tests.app.server import Server
-from tests.benchmarks import uploads
-from tests.benchmarks.load import Report, build_requests, measure
+from benchmarks import uploads
+from benchmarks.load import Report, build_requests, measure
+from benchmarks.robustness.service import Memory
 from tests.robustness.clients import Client
-from tests.robustness.service import Memory
-from tests.robustness.wire import Address
+from tests.support.polling import until
+from tests.support.ports import Address
+from tests.support.server import Server
 
 FLOOR_MS: Final = 250.0
 """The p99 that an attack may always cause. In a quiet service it is near 20 ms, of some hundred answers the second or
@@ -120,11 +120,6 @@ class Swarm:
                 await asyncio.wait_for(stop.wait(), self._pause)
 
 
-def address_of(server: Server) -> Address:
-    """Where it listens."""
-    return "127.0.0.1", int(server.url.rpartition(":")[2])
-
-
 @contextmanager
 def open_files(count: int) -> Iterator[None]:
     """Lets this process, and what it starts, have so many descriptors; raises ValueError where the system has fewer."""
@@ -148,9 +143,10 @@ def attack(
     """Measures others during an attack; it is over, and all it held given back, at return.
 
     Raises:
-        AssertionError: the process ended, others were refused, or places stay taken.
+        AssertionError: the process ended, or others were refused.
+        TimeoutError: places stay taken.
     """
-    address, memory = address_of(server), Memory(server.process.pid)
+    address, memory = server.address, Memory(server.process.pid)
     memory.forget()
     resting = memory.resident_mib()
     with Swarm(client, address, count, pause) as swarm:
@@ -164,7 +160,4 @@ def attack(
 
 def wait_idle(server: Server, seconds: float = 60.0) -> None:
     """Until no request is under way."""
-    deadline = time.monotonic() + seconds
-    while "cxr_requests_in_flight 0.0" not in server.client.get("/metrics").text:
-        assert time.monotonic() < deadline, "a place is never given back"
-        time.sleep(0.05)
+    until(lambda: server.metric("cxr_requests_in_flight") == 0, "all places are given back", seconds, pause=0.05)

@@ -1,8 +1,8 @@
-"""Damaged JPEGs of every kind are refused: what ``python -m tests.robustness.damage`` counts, with fewer files."""
+"""Damaged JPEGs of every kind are refused: what ``python -m benchmarks.robustness.damage`` counts, with fewer files."""
 
 import pytest
 
-from tests.robustness.damage import KINDS, WAYS, count
+from benchmarks.robustness.damage import KINDS, WAYS, count
 
 SIZE, SEED = 224, 20_261_126
 

@@ -9,9 +9,9 @@ from typing import Final
 import pytest
 from pydicom import uid
 
+from benchmarks.robustness.fuzz_worker import ACCEPTED, Answer, examine
+from benchmarks.robustness.seeds import seeds
 from tests.robustness.bombs import large_deep_colour, large_dicom, scans
-from tests.robustness.fuzz_worker import ACCEPTED, Answer, examine
-from tests.robustness.seeds import seeds
 
 SECONDS: Final = 2.0
 """CPU time. There is a host thread more than processors, and a decoder cannot be stopped: others wait that long."""

@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from app.intake import Limits, Radiograph, decode
+from benchmarks.robustness.fuzz import Campaign
+from benchmarks.robustness.fuzz_worker import Bounds
+from benchmarks.robustness.mutations import build_case
+from benchmarks.robustness.seeds import seeds
 from models.runtime.processors import available_cpus
-from tests.app.server import Server
-from tests.robustness.fuzz import Campaign
-from tests.robustness.fuzz_worker import Bounds
-from tests.robustness.mutations import build_case
-from tests.robustness.seeds import seeds
+from tests.support.server import Server
 
 SEED, HOSTILE_SEED = 20261123, 20261132
 DECODED, SENT, HOSTILE = 2000, 200, 60

@@ -7,8 +7,10 @@ from typing import Final
 import httpx
 import pytest
 
-from tests.app.server import Server
-from tests.benchmarks.uploads import jpeg
+from benchmarks.robustness.seeds import seeds
+from benchmarks.robustness.service import serving
+from benchmarks.robustness.wire import CLOSED, LEFT, head, request
+from benchmarks.uploads import jpeg
 from tests.robustness.bombs import bombs
 from tests.robustness.clients import (
     KEPT,
@@ -25,10 +27,8 @@ from tests.robustness.clients import (
     sends,
     uploads,
 )
-from tests.robustness.seeds import seeds
-from tests.robustness.service import serving
-from tests.robustness.swarm import FLOOR_MS, Others, Swarm, address_of, attack, open_files, wait_idle
-from tests.robustness.wire import CLOSED, LEFT, head, request
+from tests.robustness.swarm import FLOOR_MS, Others, Swarm, attack, open_files, wait_idle
+from tests.support.server import Server
 
 IDLE: Final = 1000
 DEADLINE_SECONDS: Final = "2"
@@ -143,7 +143,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def others(service: Server) -> Iterator[Others]:
     crowd = Others()
     # What the service keeps after its first requests is no attack's.
-    crowd.p99_ms(address_of(service)[1], 2.0)
+    crowd.p99_ms(service.address[1], 2.0)
     yield crowd
     crowd.close()
 
@@ -184,7 +184,7 @@ def test_a_body_that_goes_on_after_its_answer_is_cut_off(service: Server, others
 
 
 def test_slow_bodies_that_take_all_places_lose_them_at_the_deadline(service: Server) -> None:
-    with Swarm(drips, address_of(service), PLACES, pause=0.0) as swarm:
+    with Swarm(drips, service.address, PLACES, pause=0.0) as swarm:
         refused = httpx.post(f"{service.url}/score", content=PNG, timeout=30)
         live = httpx.get(f"{service.url}/health/live", timeout=30)
     assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "overloaded", "1")

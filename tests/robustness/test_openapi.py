@@ -12,17 +12,16 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from app.keys import hash_key
 from app.main import create_app
 from app.settings import Settings
-from models.phantom import draw_phantom
-from tests.app.server import Server
-from tests.app.test_reports import upload
-from tests.robustness.seeds import seeds
-from tests.robustness.service import serving
+from benchmarks.robustness.seeds import seeds
+from benchmarks.robustness.service import serving
+from tests.support.reports import upload
+from tests.support.server import Server
 
 EXAMPLES: Final = 100
 SEEDS: Final = seeds()
 FILES: Final = {"image/png": "PNG gray", "image/jpeg": "JPEG colour", "image/tiff": "TIFF lzw", "image/bmp": "BMP gray"}
 RADIOGRAPHS: Final = [SEEDS[name] for name in FILES.values()]
-REPORTED: Final = upload(draw_phantom(128))
+REPORTED: Final = upload(128)
 CONFIG: Final = {
     "generation": {"mode": "all", "max-examples": EXAMPLES, "deterministic": settings().derandomize},
     "phases": {"stateful": {"enabled": False}},

@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from tests.robustness.drift import Sample, compare
-from tests.robustness.soak import main
+from benchmarks.robustness.drift import Sample, compare
+from benchmarks.robustness.soak import main
 
 # Pillow warns of the damaged files that are sent.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

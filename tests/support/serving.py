@@ -2,17 +2,15 @@
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 import uvicorn
 
 from app.http.protocol import BoundedProtocol
-
-Address: TypeAlias = tuple[str, int]
-START_SECONDS = 60.0
+from tests.support.polling import until
+from tests.support.ports import Address
 
 
 @contextmanager
@@ -23,16 +21,25 @@ def serving(application: Any, protocol: type[BoundedProtocol], loop: str = "auto
         protocol: what each connection is read by.
         loop: ``asyncio``, ``uvloop``, or what ``python -m app`` takes.
     """
+    with in_a_thread(application, http=protocol, loop=loop) as (_, address):
+        yield address
+
+
+@contextmanager
+def in_a_thread(application: Any, **options: Any) -> Iterator[tuple[uvicorn.Server, Address]]:
+    """A started server and where it listens; ended at exit.
+
+    Args:
+        options: of ``uvicorn.Config``.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(application, http=protocol, loop=loop, log_config=None, access_log=False))
+    server = uvicorn.Server(uvicorn.Config(application, log_config=None, access_log=False, **options))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while not server.started:
-            assert thread.is_alive() and time.monotonic() < deadline, "it did not start"
-            time.sleep(0.001)
-        yield listener.getsockname()
+        until(lambda: server.started or not thread.is_alive(), "its start", pause=0.001)
+        assert thread.is_alive(), "it did not start"
+        yield server, listener.getsockname()
     finally:
         server.should_exit = True
         thread.join(60)

@@ -1,5 +1,7 @@
 """Networks that answer by rule, so that the workflow around them can be checked."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -56,7 +58,7 @@ class DarkIsLung(nn.Module):
         return torch.sigmoid(-40 * images.mean(1, keepdim=True))
 
 
-def stub_workflow(lungs: nn.Module, label: float | None = None, size: int = 384, **arguments: object) -> Workflow:
+def stub_workflow(lungs: nn.Module, label: float | None = None, size: int = 384, **arguments: Any) -> Workflow:
     """The workflow around two stub networks, threshold 0.3 unless given."""
     return Workflow(
         TorchStage(lungs, input_size=size),

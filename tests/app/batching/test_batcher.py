@@ -5,13 +5,11 @@ import math
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
-import cv2
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,53 +19,15 @@ from app.pipeline import Pipeline
 from app.timing import Stopwatch
 from models.analysis import PLAIN, Analysis
 from models.pixels import Pixels
-from models.runtime.engine import Maps, StageInput
+from models.runtime.engine import StageInput
 from models.runtime.errors import DeviceFailure, OutOfMemoryError
-from models.runtime.stage import Launched, Stage
+from models.runtime.stage import Stage
 from models.workflow import Workflow
-from tests.models.test_workflow import lung_mask, radiograph
-from tests.support.stubs import BrightIsDisease, FixedMap, TorchStage
+from tests.support.gates import SIZE, GatedStage
+from tests.support.pictures import encoded, lung_mask, radiograph
+from tests.support.stubs import BrightIsDisease, FixedMap
 
-SIZE = 128
 POISON = 255
-
-
-class LateFailure(Launched):
-    """A batch that may fail after its launch."""
-
-    def __init__(self, launched: Launched, fail: Callable[[], None]) -> None:
-        self._launched, self._fail = launched, fail
-
-    def result(self) -> Maps:
-        self._fail()
-        return self._launched.result()
-
-
-class GatedStage(TorchStage):
-    """A stage whose runs wait at a gate, and fail as they are told to.
-
-    Attributes:
-        gate: open unless the test closes it.
-        entered: released once for each run that reached the gate.
-        batches: size of each run, in order.
-        fail, fail_late: called with the batch before it runs, and before its answer is given, as on a GPU.
-    """
-
-    def __init__(self, network: torch.nn.Module, size: int) -> None:
-        super().__init__(network, input_size=size)
-        self.gate = threading.Event()
-        self.gate.set()
-        self.entered = threading.Semaphore(0)
-        self.batches: list[int] = []
-        self.fail: Callable[[Sequence[StageInput]], None] = lambda batch: None
-        self.fail_late: Callable[[Sequence[StageInput]], None] = lambda batch: None
-
-    def launch(self, batch: Sequence[StageInput], alone: bool = False) -> Launched:
-        self.entered.release()
-        assert self.gate.wait(30)
-        self.batches.append(len(batch))
-        self.fail(batch)
-        return LateFailure(super().launch(batch, alone), lambda: self.fail_late(batch))
 
 
 class Rig:
@@ -92,7 +52,7 @@ class Rig:
         return self.analysis_of(radiograph(SIZE, SIZE, seed))
 
     def analysis_of(self, pixels: Pixels) -> asyncio.Task[Analysis]:
-        upload = cv2.imencode(".png", pixels)[1].tobytes()
+        upload = encoded(pixels)
         work = self.pipeline.run(upload, PLAIN, lambda _: None, lambda _, analysis: analysis, Stopwatch())
         return asyncio.ensure_future(work)
 

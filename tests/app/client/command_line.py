@@ -1,5 +1,6 @@
 """``cxr-score`` as people run it."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 from typer.testing import CliRunner, Result
 
 from app.client.command import app
-from tests.app.server import ROOT
+from tests.support import ROOT
 
 FEW_SECONDS = 60
 
@@ -36,3 +37,9 @@ def pictures(folder: Path, count: int) -> list[str]:
     for number in range(count):
         (folder / f"{number:02}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes([number]))
     return [f"{number:02}.png" for number in range(count)]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """Of a table that the command wrote."""
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return list(csv.DictReader(file))

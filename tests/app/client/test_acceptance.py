@@ -12,8 +12,8 @@ from app.client.answers import NotTheService
 from app.client.sending import Stopped, Unanswered
 from app.version import VERSION
 from models.pack import Pack, PackError
-from tests.app.server import Server
 from tests.models.evaluation.tables import write_scored_pack
+from tests.support.server import Server
 
 PROBLEM = {"content-type": "application/problem+json"}
 

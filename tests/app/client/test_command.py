@@ -7,31 +7,27 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from docs.postman.files import dicom
 from models.anatomy.severity import ZONES
 from models.phantom import draw_phantom
-from tests.app.client.command_line import score
-from tests.app.client.test_table import rows
-from tests.app.server import ROOT, Server
+from tests.app.client.command_line import rows, score
+from tests.support import ROOT
+from tests.support.dicoms import dicom
+from tests.support.pictures import encoded
+from tests.support.server import Server
 
 
 def radiographs(folder: Path, phantom: bytes) -> None:
     (folder / "CT 1" / "deep").mkdir(parents=True)
     (folder / "CT 1" / "deep" / "phantom").write_bytes(phantom)
-    done, small = cv2.imencode(".jpg", draw_phantom(300))
-    assert done
-    (folder / "small.jpg").write_bytes(small.tobytes())
-    done, empty = cv2.imencode(".png", np.full((300, 300), 90, np.uint8))
-    assert done
-    (folder / "no lungs.png").write_bytes(empty.tobytes())
+    (folder / "small.jpg").write_bytes(encoded(draw_phantom(300), ".jpg"))
+    (folder / "no lungs.png").write_bytes(encoded(np.full((300, 300), 90, np.uint8)))
     (folder / "cut off.png").write_bytes(phantom[:2000])
     (folder / "notes.png").write_text("no picture")
     (folder / "nothing.dcm").touch()
-    dicom(draw_phantom(400)).save_as(folder / "IM000001", enforce_file_format=True)
-    whole = (folder / "IM000001").read_bytes()
+    whole = dicom(draw_phantom(400))
+    (folder / "IM000001").write_bytes(whole)
     (folder / "IM000002").write_bytes(whole[132:])  # without preamble
 
 

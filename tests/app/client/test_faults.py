@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from app.client.sending import retry_after
-from tests.app.client.command_line import pictures, score
-from tests.app.client.faulty import DROP, EXAMPLES, Fault, Faulty, faulty_service
-from tests.app.client.test_table import rows
+from tests.app.client.command_line import pictures, rows, score
+from tests.support.faulty import DROP, EXAMPLES, Fault, Faulty, faulty_service
 
 
 @pytest.fixture

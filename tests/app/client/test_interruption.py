@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.client.command_line import FEW_SECONDS, begin, pictures, score
-from tests.app.client.faulty import Fault, Faulty, faulty_service
-from tests.app.client.test_table import rows
+from tests.app.client.command_line import FEW_SECONDS, begin, pictures, rows, score
+from tests.support.faulty import Fault, Faulty, faulty_service
 
 
 def wait_for(faulty: Faulty, requests: int) -> None:

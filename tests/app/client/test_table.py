@@ -1,11 +1,11 @@
 """The table stays whole, wherever a run is cut off."""
 
-import csv
 from pathlib import Path
 
 import pytest
 
 from app.client.table import COLUMNS, PUBLISHED, Table, TableError
+from tests.app.client.command_line import rows
 
 FIRST = {
     "dataset": "d",
@@ -16,11 +16,6 @@ FIRST = {
     "threshold": "0.3",
 }
 NAMES = ('b, "quoted"\nand broken.png', "ü.png", b"\xff.png".decode(errors="surrogateescape"))
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def written(path: Path) -> Path:

@@ -1,7 +1,6 @@
 """HTTP on one connection, against a real uvicorn on loopback around an application that sends bodies back."""
 
 import io
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.http.protocol import BoundedProtocol
-from tests.support.serving import Address, serving
+from tests.support.ports import Address
+from tests.support.programs import program
+from tests.support.serving import serving
 
 Answer: TypeAlias = tuple[int, str, bytes]
 """Status, what the request asked and whether it offered HTTP/2, its body."""
@@ -157,10 +158,8 @@ def test_a_tunnel_is_refused(echoing: Address, target: str) -> None:
 @pytest.mark.parametrize("options", [[], ["-H", "Transfer-Encoding: chunked"]])
 @pytest.mark.parametrize("body", [b"short", LONG], ids=["short", "long"])
 def test_curl_that_offers_http_2(echoing: Address, body: bytes, options: list[str]) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
     Cut.cuts = frozenset()
-    command = ["curl", "--silent", "--fail", "--include", "--http2", "--data-binary", "@-", *options]
+    command = [program("curl"), "--silent", "--fail", "--include", "--http2", "--data-binary", "@-", *options]
     ended = subprocess.run(
         [*command, "http://{}:{}/".format(*echoing)], input=body, capture_output=True, timeout=120, check=True
     )
@@ -170,11 +169,9 @@ def test_curl_that_offers_http_2(echoing: Address, body: bytes, options: list[st
 
 
 def test_java_s_own_client(echoing: Address, tmp_path: Path) -> None:
-    java = shutil.which("java")
-    if java is None or shutil.which("javac") is None:
-        pytest.skip("a JDK is not installed")
+    program("javac", "a JDK")
     Cut.cuts = frozenset()
     (tmp_path / "Echo.java").write_text(JAVA)
-    command = [java, str(tmp_path / "Echo.java"), "http://{}:{}/".format(*echoing)]
+    command = [program("java", "a JDK"), str(tmp_path / "Echo.java"), "http://{}:{}/".format(*echoing)]
     said = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True).stdout
     assert said.splitlines() == ["200 POST / h2 true"] * 2

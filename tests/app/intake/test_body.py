@@ -21,8 +21,7 @@ from starlette.routing import Route
 from app.errors import EmptyFile, InvalidParameter, NoFile, Problem, UnsupportedFormat, UploadTooLarge
 from app.intake import read_upload
 from app.intake.body import MAX_PARTS, MULTIPART_ROOM
-
-from .samples import chest, save
+from tests.support.samples import chest, save
 
 LIMIT = 300_000
 PICTURE = bytes(range(256)) * 200

@@ -22,9 +22,8 @@ from app.startup import load_workflow
 from models import quality
 from models.phantom import draw_phantom
 from models.workflow import Workflow
-
-from .dicoms import ENCODERS, MAX_BITS, NATIVE, SYNTAXES, dicom, table, write
-from .samples import chest
+from tests.support.dicoms import ENCODERS, MAX_BITS, NATIVE, SYNTAXES, dicom, table, write
+from tests.support.samples import chest
 
 LIMITS = Limits()
 GRAY = chest()

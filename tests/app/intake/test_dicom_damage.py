@@ -16,8 +16,7 @@ from app.intake.dicom.codestreams import read_jpeg2000_frame, read_jpeg_frame
 from app.intake.dicom.deep_jpeg import decode_12_bits, decode_lossless
 from app.intake.dicom.jpeg2000 import decode_jpeg2000
 from models.phantom import draw_phantom
-
-from .dicoms import ENCODERS, dicom
+from tests.support.dicoms import ENCODERS, dicom
 
 LIMITS = Limits()
 GRAY = draw_phantom(128)[:71, :67]

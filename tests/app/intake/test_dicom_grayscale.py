@@ -16,8 +16,7 @@ from app.errors import UnreadableImage
 from app.intake.dicom.grayscale import apply_grayscale, read_grayscale
 from app.intake.dicom.pixels import PixelModule
 from app.intake.value_range import value_range
-
-from .dicoms import Samples, table
+from tests.support.dicoms import Samples, table
 
 Rounding: TypeAlias = Callable[[float], int]
 

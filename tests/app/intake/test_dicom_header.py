@@ -11,9 +11,8 @@ from app.intake import Limits, decode
 from app.intake.dicom import read_header
 from app.reports.report import report_image
 from models import quality
-
-from .dicoms import dicom, header, write
-from .samples import chest
+from tests.support.dicoms import dicom, header, write
+from tests.support.samples import chest
 
 GRAY = chest()
 LIMITS = Limits()

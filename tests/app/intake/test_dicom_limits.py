@@ -17,9 +17,8 @@ from pydicom.sequence import Sequence
 
 from app.errors import ImageTooLarge, ImageTooSmall, Problem, UnreadableImage, UnsupportedDicom
 from app.intake import Limits, decode
-
-from .dicoms import ENCODERS, SYNTAXES, deflated, dicom, header, write
-from .samples import chest
+from tests.support.dicoms import ENCODERS, SYNTAXES, deflated, dicom, header, write
+from tests.support.samples import chest
 
 GRAY = chest()
 TWELVE = GRAY.astype(np.uint16) * 16

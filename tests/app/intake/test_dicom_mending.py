@@ -12,9 +12,8 @@ from pydicom.encaps import encapsulate
 
 from app.errors import UnreadableImage
 from app.intake import Limits, decode
-
-from .dicoms import deflated, dicom, table, write
-from .samples import chest
+from tests.support.dicoms import deflated, dicom, table, write
+from tests.support.samples import chest
 
 GRAY = chest()
 TWELVE = np.rint(GRAY * (4095 / 255)).astype(np.uint16)

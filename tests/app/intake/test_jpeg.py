@@ -13,8 +13,7 @@ from PIL import Image, ImageCms
 from app.errors import UnreadableImage
 from app.intake import Limits, decode
 from models.phantom import draw_phantom
-
-from .samples import oriented, save
+from tests.support.samples import oriented, save
 
 LIMITS = Limits()
 GRAY = draw_phantom(192)[:187, :163].copy()

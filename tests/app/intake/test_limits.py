@@ -14,8 +14,7 @@ from PIL import Image
 
 from app.errors import ImageTooLarge, ImageTooSmall, Problem, UnreadableImage
 from app.intake import Limits, decode
-
-from .samples import HEIGHT, WIDTH, bmp, bmp_rle8, chest, chunk, gray_palette, oriented, png, save, tiff
+from tests.support.samples import HEIGHT, WIDTH, bmp, bmp_rle8, chest, chunk, gray_palette, oriented, png, save, tiff
 
 # Damage is what these tests are about; pytest would list what the service ignores.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

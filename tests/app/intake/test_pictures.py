@@ -12,8 +12,7 @@ from PIL import Image, ImageOps
 
 from app.errors import EmptyFile
 from app.intake import Limits, decode
-
-from .samples import bmp, bmp_rle8, chest, chunk, gray_palette, oriented, png, save, tiff
+from tests.support.samples import bmp, bmp_rle8, chest, chunk, gray_palette, oriented, png, save, tiff
 
 GRAY = chest()
 IMAGE = Image.fromarray(GRAY)

@@ -9,9 +9,8 @@ from pydicom import uid
 
 from app.errors import UnsupportedFormat
 from app.intake import Format, sniff
-
-from .dicoms import NATIVE, dicom
-from .samples import chest, save
+from tests.support.dicoms import NATIVE, dicom
+from tests.support.samples import chest, save
 
 
 def file_type(major: str, *others: str) -> bytes:

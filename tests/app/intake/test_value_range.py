@@ -14,9 +14,8 @@ from app.settings import Settings
 from app.startup import load_workflow
 from models import quality
 from models.phantom import draw_phantom
-
-from .dicoms import dicom
-from .samples import png, save, tiff
+from tests.support.dicoms import dicom
+from tests.support.samples import png, save, tiff
 
 Deep: TypeAlias = NDArray[np.uint16]
 SIDE = 256

@@ -15,7 +15,7 @@ from app.reports.dicom.structured_report import write_report
 from app.reports.fhir import Release, write_bundle
 from models.analysis import Analysis
 from models.anatomy.uncertainty import Spread
-from tests.app.reports.dicom.cases import MODELS, analysis, bare_source, case_of, full_source, refused
+from tests.support.reports import MODELS, analysis, bare_source, case_of, full_source, refused
 
 FOUND = {
     "scored": analysis(),

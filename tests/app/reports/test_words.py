@@ -4,7 +4,7 @@ from math import nan
 
 from app.reports.words import narrate, summarise
 from models.anatomy.uncertainty import Spread
-from tests.app.reports.dicom.cases import analysis, refused
+from tests.support.reports import analysis, refused
 
 NOTICE = "Research use only. Not a medical device."
 

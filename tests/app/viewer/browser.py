@@ -2,18 +2,18 @@
 
 import base64
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.support.programs import program
 
 SECONDS = 120
 _DROP = """
@@ -103,11 +103,9 @@ class Viewer:
 @contextmanager
 def chromium(url: str) -> Iterator[Viewer]:
     """Debian's browser and driver, closed at exit; the test is skipped where they are missing."""
-    browser, driver_path = shutil.which("chromium"), shutil.which("chromedriver")
-    if browser is None or driver_path is None:
-        pytest.skip("chromium is not installed")
+    driver_path = program("chromedriver", "chromium")
     options = webdriver.ChromeOptions()
-    options.binary_location = browser
+    options.binary_location = program("chromium")
     # Without its sandbox it also runs as root, in containers; the page is our own.
     for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "hide-scrollbars"):
         options.add_argument(f"--{argument}")

@@ -1,6 +1,5 @@
 import json
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -8,17 +7,15 @@ import pytest
 from app.errors import all_problems
 from app.routes.pages import FOLDER
 from models import quality
-from tests.app.server import Server
+from tests.support.programs import program
+from tests.support.server import Server
 
 
 def words(table: str) -> dict[str, object]:
     """A table of words.js, as JavaScript reads it."""
-    if shutil.which("node") is None:
-        pytest.skip("nodejs is not installed")
-    program = f"import {{ {table} }} from {json.dumps(str(FOLDER / 'words.js'))}; console.log(JSON.stringify({table}));"
-    run = subprocess.run(
-        ["node", "--no-warnings", "--input-type=module", "--eval", program], capture_output=True, check=True, text=True
-    )
+    script = f"import {{ {table} }} from {json.dumps(str(FOLDER / 'words.js'))}; console.log(JSON.stringify({table}));"
+    command = [program("node", "nodejs"), "--no-warnings", "--input-type=module", "--eval", script]
+    run = subprocess.run(command, capture_output=True, check=True, text=True)
     found: dict[str, object] = json.loads(run.stdout)
     return found
 

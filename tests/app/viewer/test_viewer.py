@@ -13,10 +13,12 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from app.keys import hash_key, new_key
 from app.reports.schema import NOTICE
-from tests.app.server import Server, running
 from tests.app.viewer.browser import SECONDS, Viewer, chromium
+from tests.support import ROOT
+from tests.support.programs import program
+from tests.support.server import Server, running
 
-PHANTOM = Path(__file__).parents[3] / "docs" / "phantom.png"
+PHANTOM = ROOT / "docs" / "phantom.png"
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -265,8 +267,7 @@ def test_axe_finds_nothing_wrong(viewer: Viewer, phantom: Path, blank: Path, sch
 
 
 def test_the_shown_command_gives_the_same_score(viewer: Viewer, phantom: Path, tmp_path: Path) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
+    program("curl")
     viewer.choose(phantom)
     viewer.wait("done")
     shutil.copy(phantom, tmp_path)

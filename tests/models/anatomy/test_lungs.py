@@ -15,9 +15,7 @@ from models.anatomy.lungs import (
     min_component_area,
     separate_lungs,
 )
-from tests.models.strategies import SIZE, blobs, two_lungs
-
-WHOLE = MaskView(Box(0, 0, SIZE, SIZE), SIZE)
+from tests.models.strategies import SIZE, WHOLE, blobs, two_lungs
 
 
 def ellipse(*shapes: tuple[int, int, int, int]) -> np.ndarray:

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from models.anatomy.lungs import LungPair, separate_lungs
 from models.anatomy.severity import ZONES, severity_score, threshold_margin, zone_shares
-from tests.models.anatomy.test_lungs import WHOLE
-from tests.models.strategies import SIZE, two_lungs
+from tests.models.strategies import SIZE, WHOLE, two_lungs
 
 
 @given(two_lungs(), st.integers(0, 2**32 - 1), st.floats(0, 1))

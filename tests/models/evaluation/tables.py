@@ -1,14 +1,31 @@
-"""Made-up tables in the layout of real ones."""
+"""Made-up cases, and tables in the layout of real ones."""
 
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from models.anatomy.severity import ZONES
+from models.pack import Case
 from tests.models.packs import write_pack
 
 MANET = "MAnet_timm-regnetx_064_imagenet_050921_1102"
 LINKNET = "Linknet_efficientnet-b0_imagenet_050921_1419"
+CASE = Case(
+    root=Path(),
+    id="x",
+    split="val",
+    label="COVID-19",
+    patient="",
+    age_group="",
+    has_lungs=False,
+    has_disease=False,
+    duplicate=False,
+    score=3.5,
+    readers=(3.0, 4.0),
+    shares=None,
+    brixia=((0, 1, 2, 3, 3, 3), (0, 1, 2, 2, 3, 3)),
+    published=(("manet", 5.0),),
+)
 
 
 def output_row(number: int, **fields: object) -> dict[str, str]:

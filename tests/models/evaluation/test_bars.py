@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,23 +18,7 @@ from models.evaluation.bars import DISEASE_DICE, FALLEN_SHORT
 from models.pack import Case
 from models.weights import default_weights
 from models.weights.cards import read_card
-
-CASE = Case(
-    root=Path(),
-    id="x",
-    split="val",
-    label="COVID-19",
-    patient="",
-    age_group="",
-    has_lungs=False,
-    has_disease=False,
-    duplicate=False,
-    score=3.5,
-    readers=(3.0, 4.0),
-    shares=None,
-    brixia=((0, 1, 2, 3, 3, 3), (0, 1, 2, 2, 3, 3)),
-    published=(("manet", 5.0),),
-)
+from tests.models.evaluation.tables import CASE
 
 
 def result(score: int | None, shares: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), case: Case = CASE) -> Result:

@@ -14,8 +14,9 @@ from models.training.__main__ import main as train
 from models.weights import default_weights
 from models.weights.cards import read_card
 from tests.models.packs import write_pack
+from tests.support import ROOT
 
-RULES = Path(__file__).parents[3] / "docker" / "prometheus" / "rules.yml"
+RULES = ROOT / "docker" / "prometheus" / "rules.yml"
 KNOWN = reference([{"brightness": value} for value in np.linspace(0.3, 0.7, 200)])
 
 

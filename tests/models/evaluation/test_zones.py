@@ -14,7 +14,7 @@ from models.evaluation.zones import (
     share_pairs,
 )
 from models.pack import Case, Pack
-from tests.models.evaluation.test_bars import CASE
+from tests.models.evaluation.tables import CASE
 from tests.models.packs import write_pack
 
 FEW = 100

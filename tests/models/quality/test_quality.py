@@ -20,7 +20,7 @@ from models.training.doubts.samples import observe
 from models.weights import default_weights
 from models.weights.cards import read_card
 from models.workflow import Workflow
-from tests.models.test_workflow import lung_mask, radiograph
+from tests.support.pictures import lung_mask, radiograph
 from tests.support.stubs import FixedMap, stub_workflow
 
 

@@ -19,7 +19,7 @@ from models.weights.cards import Judged, ModelCard, Role, read_card
 from models.weights.checkpoints import save_checkpoint
 from models.weights.files import CheckpointError
 from models.weights.networks import ARCHITECTURES, build_network
-from tests.models.weights.test_checkpoints import IMAGENET
+from tests.models.golden import IMAGENET
 from tests.support.stubs import FixedMap, TorchStage
 
 ROLES: tuple[Role, ...] = ("lungs", "disease")

@@ -32,11 +32,6 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
     return Pack(write_pack(tmp_path_factory.mktemp("pack"), count=6))
 
 
-@pytest.fixture(scope="module")
-def lungs(pack: Pack) -> Stage:
-    return Stage(FixedMap(pack.cases[0].lungs), input_size=SIDE)
-
-
 def test_a_folder_is_read_with_those_below_it(tmp_path: Path) -> None:
     (tmp_path / "ward").mkdir()
     cv2.imwrite(str(tmp_path / "b.png"), np.full((80, 90), 7, np.uint8))

@@ -22,7 +22,7 @@ from models.training.doubts.samples import (
     pictures_of,
     wrong_for_fitting,
 )
-from tests.models.test_workflow import lung_mask
+from tests.support.pictures import lung_mask
 from tests.support.stubs import FixedMap, stub_workflow
 
 

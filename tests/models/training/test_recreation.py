@@ -30,21 +30,10 @@ from models.weights.checkpoints import load_checkpoint
 from models.weights.files import CheckpointError
 from models.weights.networks import ARCHITECTURES, build_network
 from models.weights.published import THRESHOLDS
-from tests.models.packs import SIDE, write_pack
-from tests.support.stubs import FixedMap
+from tests.models.packs import SIDE
 
 GRAY = (0.5, 0.5, 0.5)
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
-    return Pack(write_pack(tmp_path_factory.mktemp("pack")))
-
-
-@pytest.fixture(scope="module")
-def lungs(pack: Pack) -> Stage:
-    return Stage(FixedMap(pack.cases[0].lungs), input_size=SIDE)
 
 
 @pytest.fixture(scope="module")

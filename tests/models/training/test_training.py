@@ -27,21 +27,9 @@ from models.weights.checkpoints import save_checkpoint
 from models.weights.networks import build_network
 from tests.models.packs import SIDE, write_pack
 from tests.models.training.held_out import a_choice, seen_at
-from tests.support.stubs import FixedMap
 
 GRAY = (0.5, 0.5, 0.5)
 BATCH = EMPHASES["outlines"].batch
-
-
-@pytest.fixture(scope="module")
-def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
-    return Pack(write_pack(tmp_path_factory.mktemp("pack")))
-
-
-@pytest.fixture(scope="module")
-def drawn_lungs(pack: Pack) -> Stage:
-    """A stage I that answers the phantom's own lungs."""
-    return Stage(FixedMap(pack.cases[0].lungs), input_size=SIDE)
 
 
 def small_network() -> nn.Module:
@@ -99,17 +87,17 @@ def test_a_state_of_another_schedule_is_not_gone_on_with(pack: Pack, tmp_path: P
         fit(small_network(), batches, lung_loss, replace(schedule, epochs=2), tmp_path, torch.device("cpu"))
 
 
-def test_batches_are_seeded(pack: Pack, drawn_lungs: Stage) -> None:
-    lungs = LungBatches(pack.cases, 64, GRAY, GRAY, count=1, batch_size=4, seed=1)
-    disease = DiseaseBatches(pack.cases, drawn_lungs, 64, GRAY, GRAY, count=1, seed=1, batch=BATCH)
-    for batches in (lungs, disease):
+def test_batches_are_seeded(pack: Pack, lungs: Stage) -> None:
+    first = LungBatches(pack.cases, 64, GRAY, GRAY, count=1, batch_size=4, seed=1)
+    disease = DiseaseBatches(pack.cases, lungs, 64, GRAY, GRAY, count=1, seed=1, batch=BATCH)
+    for batches in (first, disease):
         first, again, other = (next(iter(batches(epoch))) for epoch in (0, 0, 1))
         torch.testing.assert_close(first["image"], again["image"])
         assert not torch.equal(first["image"], other["image"])
 
 
-def test_a_disease_batch_is_made_up_of_all_kinds_and_masked_outside_the_lungs(pack: Pack, drawn_lungs: Stage) -> None:
-    (batch,) = DiseaseBatches(pack.cases, drawn_lungs, 64, GRAY, GRAY, count=1, seed=0, batch=BATCH)(0)
+def test_a_disease_batch_is_made_up_of_all_kinds_and_masked_outside_the_lungs(pack: Pack, lungs: Stage) -> None:
+    (batch,) = DiseaseBatches(pack.cases, lungs, 64, GRAY, GRAY, count=1, seed=0, batch=BATCH)(0)
     kinds = ("masked", "shares", "child", "adult")
     assert len(batch["image"]) == sum(BATCH[kind] for kind in kinds), "of kinds the pack has none of, there are none"
     assert batch["masked"].sum() == BATCH["masked"]
@@ -123,8 +111,8 @@ def test_a_disease_batch_is_made_up_of_all_kinds_and_masked_outside_the_lungs(pa
     assert set(batch["zones"].unique().tolist()) == set(range(7))
 
 
-def test_the_disease_loss_rewards_the_truth(pack: Pack, drawn_lungs: Stage) -> None:
-    (batch,) = DiseaseBatches(pack.cases, drawn_lungs, 64, GRAY, GRAY, count=1, seed=0, batch=BATCH)(0)
+def test_the_disease_loss_rewards_the_truth(pack: Pack, lungs: Stage) -> None:
+    (batch,) = DiseaseBatches(pack.cases, lungs, 64, GRAY, GRAY, count=1, seed=0, batch=BATCH)(0)
     zones = batch["zones"][:, None]
     sure = torch.full_like(batch["disease"], -8.0)
     truth = torch.where(batch["disease"] > 0.5, 8.0, sure)
@@ -396,7 +384,7 @@ def test_weights_are_quantized_and_judged_in_each_format(pack: Pack, tmp_path: P
     assert not np.array_equal(exact, lowered)
 
 
-def test_each_fold_is_judged_by_a_model_that_did_not_see_it(pack: Pack, drawn_lungs: Stage, tmp_path: Path) -> None:
+def test_each_fold_is_judged_by_a_model_that_did_not_see_it(pack: Pack, lungs: Stage, tmp_path: Path) -> None:
     seen: list[set[str]] = []
 
     class FitReached(Exception):
@@ -407,7 +395,7 @@ def test_each_fold_is_judged_by_a_model_that_did_not_see_it(pack: Pack, drawn_lu
         raise FitReached
 
     with pytest.raises(FitReached):
-        hold_out(pack.cases, drawn_lungs, fit_fold, 3, tmp_path)
+        hold_out(pack.cases, lungs, fit_fold, 3, tmp_path)
     held_out = {case.id for case in patient_folds(pack.cases, 3)[0]}
     assert not seen[0] & held_out
     # A fold that is done is not fitted again.
@@ -415,23 +403,17 @@ def test_each_fold_is_judged_by_a_model_that_did_not_see_it(pack: Pack, drawn_lu
         figures = {"shares": [[0.5] * 6] * len(SHIFTS), "diseased": [0.5] * len(SHIFTS), "dice": [], "label": 1.5}
         kept = {case.id: figures for case in fold}
         (tmp_path / f"fold-{number}.json").write_text(json.dumps(kept))
-    found = hold_out(pack.cases, drawn_lungs, fit_fold, 3, tmp_path)
+    found = hold_out(pack.cases, lungs, fit_fold, 3, tmp_path)
     assert {item.case.id for item in found} == {case.id for case in pack.cases}
     assert (found[0].shares[0], found[0].label) == ((0.5,) * 6, 1.5)
-    alone = hold_out(pack.cases, drawn_lungs, fit_fold, 3, tmp_path, only=1)
+    alone = hold_out(pack.cases, lungs, fit_fold, 3, tmp_path, only=1)
     assert {item.case.id for item in alone} == {case.id for case in patient_folds(pack.cases, 3)[1]}
     assert {item.fold for item in alone} == {1}
 
 
-def test_crops_from_the_radiograph_show_the_same_as_those_from_stage_ones_picture(
-    pack: Pack, drawn_lungs: Stage
-) -> None:
+def test_crops_from_the_radiograph_show_the_same_as_those_from_stage_ones_picture(pack: Pack, lungs: Stage) -> None:
     small, own = (
-        next(
-            iter(
-                DiseaseBatches(pack.cases, drawn_lungs, 64, GRAY, GRAY, count=1, seed=3, batch=BATCH, own_side=side)(0)
-            )
-        )
+        next(iter(DiseaseBatches(pack.cases, lungs, 64, GRAY, GRAY, count=1, seed=3, batch=BATCH, own_side=side)(0)))
         for side in (None, 2 * SIDE)
     )
     assert small["image"].shape == own["image"].shape

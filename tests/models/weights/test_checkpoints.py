@@ -20,10 +20,9 @@ from models.weights.checkpoints import load_checkpoint, save_checkpoint
 from models.weights.files import CheckpointError, fingerprint
 from models.weights.networks import build_network
 from models.weights.published import THRESHOLDS, parse_directory, preprocessing
-from tests.models.golden import cases, filled, network_input, read_case
+from tests.models.golden import IMAGENET, cases, filled, network_input, read_case
 
 SMALL = "Linknet_mobilenet_v2_imagenet_050921_1419"
-IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 def shapes(network: nn.Module) -> dict[str, list[int]]:

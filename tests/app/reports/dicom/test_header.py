@@ -13,7 +13,7 @@ from pydicom.tag import Tag
 
 from app.errors import UnsupportedDicom
 from app.reports.dicom.header import UNKNOWN_DATE, UNKNOWN_TIME, read_header
-from tests.app.reports.dicom.cases import HEIGHT, WIDTH, WRITERS, bare_source, case_of, full_source
+from tests.support.reports import HEIGHT, WIDTH, WRITERS, bare_source, case_of, full_source
 
 IDENTIFIERS = ["SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from app.reports.dicom.identity import Identity, long_string
 from app.reports.schema import Models
-from tests.app.reports.dicom.cases import DIGEST, MODELS, WRITERS, analysis, case_of, full_source
+from tests.support.reports import DIGEST, MODELS, WRITERS, analysis, case_of, full_source
 
 
 def with_networks(**changes: str) -> Models:

@@ -1,31 +1,26 @@
 """What is written, in a real archive: Debian's Orthanc takes it, keeps it in the radiograph's study, and only once."""
 
 import json
-import shutil
-import subprocess
-import time
 from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom import Dataset, dcmread, dcmwrite
+from pydicom import Dataset, dcmread
 
-from tests.app.reports.dicom.cases import HEIGHT, WIDTH, WRITERS, case_of, full_source
+from tests.support.dicoms import image_elements, write
 from tests.support.ports import free_port
-
-START_SECONDS = 60.0
+from tests.support.processes import answering
+from tests.support.programs import program
+from tests.support.reports import HEIGHT, WIDTH, WRITERS, case_of, full_source
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """Orthanc's REST interface, on loopback."""
-    if shutil.which("Orthanc") is None:
-        pytest.skip("orthanc is not installed")
-    folder = tmp_path_factory.mktemp("orthanc")
+    orthanc, folder = program("Orthanc", "orthanc"), tmp_path_factory.mktemp("orthanc")
     settings = {
         "StorageDirectory": str(folder),
         "IndexDirectory": str(folder),
@@ -38,38 +33,18 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     }
     configuration = folder / "orthanc.json"
     configuration.write_text(json.dumps(settings))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(["Orthanc", configuration], stdout=log, stderr=log, cwd=folder)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{settings['HttpPort']}", trust_env=False, timeout=60) as client:
-            wait_for_start(client, process, folder / "log")
+    with httpx.Client(base_url=f"http://127.0.0.1:{settings['HttpPort']}", trust_env=False, timeout=60) as client:
+
+        def answers() -> bool:
+            return client.get("/system").status_code == httpx.codes.OK
+
+        with answering([orthanc, configuration], folder / "log", answers, cwd=folder):
             yield client
-    finally:
-        process.terminate()
-        process.wait(START_SECONDS)
-
-
-def wait_for_start(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"Orthanc ended with {process.returncode}: {log.read_text()}")
-        try:
-            client.get("/system").raise_for_status()
-        except httpx.HTTPError:
-            time.sleep(0.1)
-        else:
-            return
-    raise TimeoutError(log.read_text())
 
 
 def radiograph() -> Dataset:
     """A whole image of which the reports tell."""
-    image = full_source()
-    image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
-    image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 8, 8, 7, 0
-    image.PixelData = np.zeros((HEIGHT, WIDTH), np.uint8).tobytes()
-    return image
+    return full_source(**image_elements(np.zeros((HEIGHT, WIDTH), np.uint8)))
 
 
 def store(archive: httpx.Client, data: bytes) -> dict[str, str]:
@@ -80,9 +55,7 @@ def store(archive: httpx.Client, data: bytes) -> dict[str, str]:
 
 
 def test_kept_in_the_radiographs_study_and_once(archive: httpx.Client) -> None:
-    buffer = BytesIO()
-    dcmwrite(buffer, radiograph(), enforce_file_format=True)
-    source = store(archive, buffer.getvalue())
+    source = store(archive, write(radiograph()))
     written = {kind: write(case_of(radiograph())) for kind, write in WRITERS.items()}
     stored = {kind: store(archive, data) for kind, data in written.items()}
     assert {answer["Status"] for answer in stored.values()} == {"Success"}

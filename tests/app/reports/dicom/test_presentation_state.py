@@ -18,8 +18,8 @@ from app.intake import Limits, Radiograph, decode
 from app.reports.dicom import check_presentable, presentation_state
 from app.reports.dicom.presentation_state import write_presentation_state
 from models.analysis import Analysis
-from tests.app.intake.dicoms import dicom
-from tests.app.reports.dicom.cases import HEIGHT, WIDTH, analysis, case_of, full_source, refused, write_presentation_of
+from tests.support.dicoms import dicom
+from tests.support.reports import HEIGHT, WIDTH, analysis, case_of, full_source, refused, write_presentation_of
 
 
 def state_of(found: Analysis | None = None) -> Dataset:

@@ -9,7 +9,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from app.reports.dicom.secondary_capture import write_capture
 from app.reports.overlay import draw_overlay, write_heading
-from tests.app.reports.dicom.cases import HEIGHT, WIDTH, analysis, bare_source, case_of, full_source
+from tests.support.reports import HEIGHT, WIDTH, analysis, bare_source, case_of, full_source
 
 PICTURE = np.random.default_rng(3).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
 

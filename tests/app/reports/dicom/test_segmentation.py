@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage
 
 from app.reports.dicom.segmentation import SEGMENTS, segment_number, write_segmentation
 from models.anatomy.severity import ZONES
-from tests.app.reports.dicom.cases import (
+from tests.support.reports import (
     HEIGHT,
     MODELS,
     SOURCES,

@@ -13,7 +13,7 @@ from app.reports.dicom import coding
 from app.reports.dicom.content import ReportContent
 from app.reports.dicom.segmentation import segment_number, write_segmentation
 from app.reports.dicom.structured_report import write_report
-from tests.app.reports.dicom.cases import SHARES, analysis, bare_source, case_of, full_source, refused
+from tests.support.reports import SHARES, analysis, bare_source, case_of, full_source, refused
 
 NOTICE = "Research use only. Not a medical device."
 ZONES_TEXT = "Affected zones (over 31 %): right lower 50 %, left middle 90 %"

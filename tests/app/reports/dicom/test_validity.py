@@ -1,6 +1,5 @@
 """What is written, by the rules of the standard: David Clunie's dciodvfy (Debian's dicom3tools) finds no error."""
 
-import shutil
 import subprocess
 from collections.abc import Callable
 from io import BytesIO
@@ -9,7 +8,8 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
-from tests.app.reports.dicom.cases import SOURCES, WRITERS, analysis, bare_source, case_of, full_source, refused
+from tests.support.programs import program
+from tests.support.reports import SOURCES, WRITERS, analysis, bare_source, case_of, full_source, refused
 
 KANJI = {
     "SpecificCharacterSet": ["", "ISO 2022 IR 87"],
@@ -51,11 +51,10 @@ FOUND = {
 
 def errors(data: bytes, folder: Path) -> list[str]:
     """What dciodvfy calls an error; its warnings are of optional things and of codes that it does not know."""
-    if shutil.which("dciodvfy") is None:
-        pytest.skip("dicom3tools is not installed")
     path = folder / "written.dcm"
     path.write_bytes(data)
-    said = subprocess.run(["dciodvfy", path], capture_output=True, text=True, errors="replace", check=False)
+    command = [program("dciodvfy", "dicom3tools"), path]
+    said = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     lines = (said.stdout + said.stderr).splitlines()
     assert any(line.strip() for line in lines), "it names at least the object's kind"
     return [line for line in lines if line.startswith("Error")]
