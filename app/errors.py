@@ -84,6 +84,10 @@ class UnsupportedDicom(Problem):
     status, code, title = 422, "unsupported_dicom", "Not a DICOM object this service reads"
 
 
+class DifferentPatients(Problem):
+    status, code, title = 422, "different_patients", "The radiographs are of different patients"
+
+
 class HeadersTooLarge(Problem):
     status, code, title = 431, "headers_too_large", "The request's headers are too large"
 
