@@ -60,7 +60,7 @@ async def segment(request: Request, query: Annotated[SegmentQuery, Query()]) -> 
     openapi_extra={"requestBody": PAIR_BODY},
 )
 async def compare(request: Request, query: Annotated[CompareQuery, Query()]) -> Response:
-    """Two radiographs of the same patient, the form's parts `earlier` and `later`: both severities, and what changed."""
+    """Two radiographs of the same patient, the form's parts `earlier` and `later`: both severities and the change."""
     choose_media_type(request.headers.get("accept", ""), [JSON])
     parts = ("earlier", "later")
     return await answer_pair(request, query, parts, comparison_json, JSON, query.drawn, check_same_patient)
