@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 
 from app.intake import dicom
 from models.phantom import draw_phantom
+from tests.support.ids import said
 from tests.support.pictures import encoded
 from tests.support.server import Server, running
 
@@ -54,6 +55,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("cuda"):
             item.add_marker(pytest.mark.skip(reason="no NVIDIA GPU"))
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    return said(val)
 
 
 @pytest.fixture(scope="session")

@@ -247,6 +247,7 @@ IDLE = {
         # Nothing is scraped: an empty answer, so the fallback, not zero.
         ({}, {"waiting": None, "busy": None, "admitted": None}),
     ],
+    ids=["working", "idle", "not scraped"],
 )
 def test_prometheus_answers_what_scaling_asks(
     tmp_path: Path, series: dict[str, str], expected: dict[str, float | None]

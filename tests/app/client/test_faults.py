@@ -186,6 +186,7 @@ def test_several_requests_at_once_and_never_more(faulty: Faulty, tmp_path: Path)
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
         (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), pytest.approx(3600, abs=120)),
     ],
+    ids=["none", "seconds", "a word", "below zero", "the past", "in an hour"],
 )
 def test_retry_after_as_seconds_or_a_date(value: str, seconds: float) -> None:
     assert retry_after(value) == seconds

@@ -45,10 +45,17 @@ def test_pictures_by_content(tmp_path: Path, kind: str) -> None:
     "head",
     [
         bytes(128) + b"DICM",
-        b"\x02\x00\x00\x00UL\x04\x00",  # file meta information without a preamble
-        b"\x08\x00\x05\x00CS\x0a\x00",  # explicit VR, little endian
-        b"\x08\x00\x05\x00\x0a\x00\x00\x00",  # implicit VR
-        b"\x00\x08\x00\x05CS\x00\x0a",  # explicit VR, big endian
+        b"\x02\x00\x00\x00UL\x04\x00",
+        b"\x08\x00\x05\x00CS\x0a\x00",
+        b"\x08\x00\x05\x00\x0a\x00\x00\x00",
+        b"\x00\x08\x00\x05CS\x00\x0a",
+    ],
+    ids=[
+        "with a preamble",
+        "file meta information without a preamble",
+        "explicit VR, little endian",
+        "implicit VR",
+        "explicit VR, big endian",
     ],
 )
 def test_dicom_with_and_without_a_preamble(head: bytes) -> None:

@@ -121,23 +121,39 @@ def test_a_form_cut_anywhere(step: int) -> None:
         (_form(_part("other", bytes(LIMIT)), _part("file", b"x")), UploadTooLarge),
         (_form(_part("file", b"x")) + bytes(LIMIT + MULTIPART_ROOM), UploadTooLarge),
     ],
+    ids=[
+        "nothing",
+        "no part",
+        "a part of another name",
+        "an empty file",
+        "two files",
+        "no end",
+        "no form",
+        "too many parts",
+        "a giant header",
+        "many headers",
+        "boundaries that are almost right",
+        "a large file",
+        "a large other part",
+        "a large epilogue",
+    ],
 )
 def test_forms_that_are_refused(body: bytes, problem: type[Problem]) -> None:
     with pytest.raises(problem):
         _read(Wire([body]), content_type=FORM)
 
 
-PREAMBLES = (
-    b"This is a message with multiple parts in MIME format.\r\n",
-    b"\r\n\r\n",
-    b"--X\r\n --XX\r\nA: b\r\n\r\n-\r\n-",
-    b"\r\n".join([b"--XY"] * 40),
-    bytes(range(256)) * 300,
-)
+PREAMBLES = {
+    "a sentence": b"This is a message with multiple parts in MIME format.\r\n",
+    "empty lines": b"\r\n\r\n",
+    "beginnings of a boundary": b"--X\r\n --XX\r\nA: b\r\n\r\n-\r\n-",
+    "other boundaries": b"\r\n".join([b"--XY"] * 40),
+    "every byte": bytes(range(256)) * 300,
+}
 
 
 @pytest.mark.parametrize("step", [1, 7, 10**6])
-@pytest.mark.parametrize("preamble", PREAMBLES)
+@pytest.mark.parametrize("preamble", PREAMBLES.values(), ids=PREAMBLES)
 def test_text_before_the_first_boundary_is_dropped(preamble: bytes, step: int) -> None:
     body = preamble + b"\r\n" + _form(_part("other", b"abc"), _part("file", PICTURE[:500])) + b"\r\nan epilogue"
     wire = Wire(body[start : start + step] for start in range(0, len(body), step))

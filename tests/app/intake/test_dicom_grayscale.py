@@ -209,7 +209,7 @@ def as_implicit(dataset: Dataset) -> Dataset:
     return dcmread(file, force=True)
 
 
-@pytest.mark.parametrize("form", [lambda dataset: dataset, as_implicit])
+@pytest.mark.parametrize("form", [lambda dataset: dataset, as_implicit], ids=["explicit", "implicit"])
 @pytest.mark.parametrize(
     ("signed", "slope", "intercept", "first"),
     [
@@ -233,7 +233,7 @@ def test_a_voi_luts_first_value_has_the_sign_of_what_the_rescale_gives(
     assert gray([stored[:2], stored[2:]], form(dataset), signed=signed) == [[0, 85], [170, 255]]
 
 
-@pytest.mark.parametrize("form", [lambda dataset: dataset, as_implicit])
+@pytest.mark.parametrize("form", [lambda dataset: dataset, as_implicit], ids=["explicit", "implicit"])
 def test_behind_a_modality_lut_no_value_is_below_zero(form: Callable[[Dataset], Dataset]) -> None:
     dataset = Dataset()
     dataset.PixelRepresentation = 1

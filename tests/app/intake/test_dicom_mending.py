@@ -103,7 +103,11 @@ def in_a_file(samples: np.ndarray, codec: str = "jp2") -> bytes:
     return bytes(imagecodecs.jpeg2k_encode(samples, 0, codecformat=codec, bitspersample=12))
 
 
-@pytest.mark.parametrize("change", [lambda file: file, lambda file: file + b"\0", lambda file: extended(file)])
+@pytest.mark.parametrize(
+    "change",
+    [lambda file: file, lambda file: file + b"\0", lambda file: extended(file)],
+    ids=["as it is", "filled up", "with a long length"],
+)
 def test_a_jpeg_2000_file_is_its_codestream(change: Callable[[bytes], bytes]) -> None:
     file = in_a_file(TWELVE)
     assert file[4:8] == b"jP  "

@@ -92,10 +92,15 @@ def test_codestreams_by_their_makers_are_named() -> None:
     assert "JPEG XL" in refusal(imagecodecs.jpegxl_encode(gray, usecontainer=True))
 
 
-SEGMENTS = (b"", b"\xff\xfe\0\7hello", b"\xff\xe8\0\4ab\xff\xff\xff\xfe\0\2", b"\xff\xe1\xff\xff" + bytes(65_533))
+SEGMENTS = {
+    "none": b"",
+    "a comment": b"\xff\xfe\0\7hello",
+    "two, one filled up": b"\xff\xe8\0\4ab\xff\xff\xff\xfe\0\2",
+    "the longest": b"\xff\xe1\xff\xff" + bytes(65_533),
+}
 
 
-@pytest.mark.parametrize("segment", SEGMENTS)
+@pytest.mark.parametrize("segment", SEGMENTS.values(), ids=SEGMENTS)
 def test_a_jpeg_ls_file_is_named(segment: bytes) -> None:
     encoded = imagecodecs.jpegls_encode(chest())
     frame = encoded.index(b"\xff\xf7")
@@ -103,7 +108,11 @@ def test_a_jpeg_ls_file_is_named(segment: bytes) -> None:
     assert "JPEG-LS" in refusal(encoded[:2] + segment + encoded[frame:])
 
 
-@pytest.mark.parametrize("segment", [*SEGMENTS, b"\xff\xfe\0\6\xff\xf7\0\4", b"rubbish"])
+@pytest.mark.parametrize(
+    "segment",
+    [*SEGMENTS.values(), b"\xff\xfe\0\6\xff\xf7\0\4", b"rubbish"],
+    ids=[*SEGMENTS, "a frame of JPEG-LS in a comment", "rubbish"],
+)
 def test_a_jpeg_is_one_whatever_its_header_holds(segment: bytes) -> None:
     encoded = save(chest(), "JPEG")
     assert sniff(encoded[:2] + b"\xff\xfe\0\2" + segment + encoded[2:]) == "JPEG"
@@ -128,12 +137,17 @@ OWN_BYTES = "send the file's own bytes"
         (b"\xef\xbb\xbf " + json.dumps([list(PNG)]).encode(), "JSON"),
         (b"--XX\r\nContent-Type: application/dicom\r\n\r\n" + PNG + b"\r\n--XX--", "multipart"),
     ],
+    ids=["one line", "lines", "for URLs", "a data URL", "a JSON string", "a JSON object", "a JSON list", "multipart"],
 )
 def test_who_wraps_a_file_is_told_what_to_send(body: bytes, what: str) -> None:
     assert what in refusal(body)
     assert OWN_BYTES in refusal(body)
 
 
-@pytest.mark.parametrize("body", [b"A" * 63, b"a few words " * 20, b"{a letter", b"--\r\n", b"--XX\r\n\0\0\0\0"])
+@pytest.mark.parametrize(
+    "body",
+    [b"A" * 63, b"a few words " * 20, b"{a letter", b"--\r\n", b"--XX\r\n\0\0\0\0"],
+    ids=["few letters", "words", "a brace", "a boundary without a name", "a boundary before zeros"],
+)
 def test_what_only_begins_like_a_wrapped_file(body: bytes) -> None:
     assert "no known picture format" in refusal(body)

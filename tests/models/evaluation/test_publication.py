@@ -90,6 +90,7 @@ def test_the_report_has_every_table(folder: Path) -> None:
         (lambda text: text.replace("3.jpg", "x.jpg"), "in the same order, found others"),
         (lambda text: text.splitlines()[0] + "\n", "expected radiographs, found none"),
     ],
+    ids=["a column", "a number", "the order", "no rows"],
 )
 def test_what_is_wrong_with_a_table_is_said(folder: Path, damage: object, message: str) -> None:
     file = folder / f"{MANET}.csv"

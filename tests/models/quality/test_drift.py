@@ -131,7 +131,9 @@ def test_the_embedded_pair_has_a_reference_for_every_measure() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [(0.5,) * (len(EDGES) - 1), (*(1.0,) * (len(EDGES) - 1), 0.5), (nan,) * len(EDGES), (1.5,) * len(EDGES)]
+    "wrong",
+    [(0.5,) * (len(EDGES) - 1), (*(1.0,) * (len(EDGES) - 1), 0.5), (nan,) * len(EDGES), (1.5,) * len(EDGES)],
+    ids=["too few", "falling", "no number", "over 1"],
 )
 def test_a_card_with_a_broken_reference_is_refused(wrong: tuple[float, ...]) -> None:
     card = read_card(default_weights("lungs")).model_dump()

@@ -15,15 +15,15 @@ def with_networks(**changes: str) -> Models:
 
 
 IDENTITY = Identity(DIGEST, MODELS, "as_is", ())
-OTHERS = [
-    replace(IDENTITY, upload="b" * 64),
-    replace(IDENTITY, polarity="auto"),
-    replace(IDENTITY, refusals=("not_chest",)),
-    replace(IDENTITY, models=MODELS.model_copy(update={"service": "0.0.2"})),
-    replace(IDENTITY, models=MODELS.model_copy(update={"build": "ba9876543210"})),
-    replace(IDENTITY, models=with_networks(sha256="3" * 64)),
-    replace(IDENTITY, models=with_networks(precision="bfloat16")),
-]
+OTHERS = {
+    "upload": replace(IDENTITY, upload="b" * 64),
+    "polarity": replace(IDENTITY, polarity="auto"),
+    "refusals": replace(IDENTITY, refusals=("not_chest",)),
+    "version": replace(IDENTITY, models=MODELS.model_copy(update={"service": "0.0.2"})),
+    "build": replace(IDENTITY, models=MODELS.model_copy(update={"build": "ba9876543210"})),
+    "weights": replace(IDENTITY, models=with_networks(sha256="3" * 64)),
+    "precision": replace(IDENTITY, models=with_networks(precision="bfloat16")),
+}
 
 
 def test_a_uid_is_one_of_a_uuid() -> None:
@@ -39,7 +39,7 @@ def test_stable() -> None:
     assert IDENTITY.uid("segmentation", "instance") == "2.25.167747816612340022292043522830529839875"
 
 
-@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
 def test_another_input_or_model_has_another_uid(other: Identity) -> None:
     assert other.uid("report", "instance", 0.31) != IDENTITY.uid("report", "instance", 0.31)
 

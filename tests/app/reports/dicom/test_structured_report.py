@@ -160,7 +160,9 @@ def test_who_says_so(report: highdicom.sr.Comprehensive3DSR) -> None:
     assert scheme.CodingSchemeDesignator == "99CXR"
 
 
-@pytest.mark.parametrize(("source", "described"), [(full_source("DX"), True), (bare_source("DX"), False)])
+@pytest.mark.parametrize(
+    ("source", "described"), [(full_source("DX"), True), (bare_source("DX"), False)], ids=["full", "bare"]
+)
 def test_the_image_library_invents_nothing(source: Dataset, described: bool) -> None:
     report = read(case_of(source))
     (library,) = [item for item in report.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "111028"]
