@@ -58,12 +58,12 @@ class Service:
         self._on_failure = on_failure
         self.admission = Admission(settings.max_in_flight, self.metrics.in_flight)
         self._loaded: _Parts | None = None
-        self._draining = False
+        self._draining = self._withdrawn = False
         self._starting: asyncio.Task[None] | None = None
 
     @property
     def ready(self) -> bool:
-        return self._loaded is not None and not self._draining
+        return self._loaded is not None and not self._draining and not self._withdrawn
 
     @property
     def workflow(self) -> Workflow:
@@ -87,8 +87,13 @@ class Service:
         if self._starting is not None:
             await asyncio.wait([self._starting])
 
+    def withdraw(self) -> None:
+        """Makes the service not ready while it still accepts radiographs, so that balancers learn of its end first."""
+        self._withdrawn = True
+        self.metrics.ready.set(0)
+
     def drain(self) -> None:
-        """Makes the service not ready; requests under way go on."""
+        """Accepts no more radiographs; requests under way go on."""
         self._draining = True
         self.metrics.ready.set(0)
 
@@ -106,8 +111,13 @@ class Service:
         log_event(SERVICE_LOGGER, "stopped")
 
     def check_ready(self) -> None:
-        """Raises NotReady unless radiographs are accepted."""
+        """Raises NotReady unless balancers should send radiographs."""
         if not self.ready:
+            self._refuse()
+
+    def check_accepting(self) -> None:
+        """Raises NotReady unless radiographs are accepted."""
+        if self._loaded is None or self._draining:
             self._refuse()
 
     async def _start(self) -> None:
@@ -183,5 +193,5 @@ class Service:
         return self._loaded
 
     def _refuse(self) -> NoReturn:
-        state = "broken" if self.failure else "draining" if self._draining else "starting"
+        state = "broken" if self.failure else "draining" if self._draining or self._withdrawn else "starting"
         raise NotReady(f"The service is {state}", RETRY_AFTER)

@@ -24,13 +24,30 @@ MANY_DESCRIPTORS = 65_536
 
 
 class _DrainingServer(uvicorn.Server):
-    """A server that stops being ready when it is told to end, and finishes the requests under way first."""
+    """A server that stops being ready when it is told to end, and finishes the requests under way first.
+
+    With a drain delay it accepts requests for so long after it stopped being ready; a second signal ends the delay.
+    """
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self._service = service
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        delay = self._service.settings.drain_delay_s
+        if delay and self._service.ready:
+            self._service.withdraw()
+            later = threading.Timer(delay, self._end_delay, (sig, frame))
+            later.daemon = True
+            later.start()
+        else:
+            self._end(sig, frame)
+
+    def _end_delay(self, sig: int, frame: FrameType | None) -> None:
+        if not self.should_exit:
+            self._end(sig, frame)
+
+    def _end(self, sig: int, frame: FrameType | None) -> None:
         self._service.drain()
         super().handle_exit(sig, frame)
 

@@ -45,6 +45,12 @@ class Settings(BaseSettings):
     )
     max_in_flight: int = Field(64, ge=1, description="requests admitted at once; more are answered 503")
     request_timeout_s: float = Field(30.0, gt=0, description="from the first byte to the answer; then 504")
+    drain_delay_s: float = Field(
+        0.0,
+        ge=0,
+        description="told to end, the service is not ready for so long before it refuses connections; for balancers "
+        "that poll",
+    )
     device_timeout_s: float = Field(
         20.0, gt=0, description="a device that does not answer a batch within it is lost, and the process ends"
     )

@@ -32,6 +32,7 @@ MARKED = {
     "slow": (
         "app/test_bugs.py",
         "app/test_security.py",
+        "app/test_ending.py",
         "app/test_start.py",
         "benchmarks",
         "models/training",

@@ -93,7 +93,7 @@ async def answer_pair(
 async def _answered(request: Request, receive: Receive, analyse: Analyse, media_type: str) -> Response:
     service: Service = request.app.state.service
     clock = Stopwatch()
-    service.check_ready()
+    service.check_accepting()
     with ExitStack() as held:
         held.enter_context(service.admission.permit())
         try:
