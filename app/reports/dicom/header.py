@@ -165,7 +165,8 @@ def _is_valid(element: DataElement) -> bool:
     values = element.value if element.VM > 1 else [element.value]
     try:
         for value in values:
-            validate_value(element.VR, str(value), RAISE)
+            # pydicom takes text for all representations but the binary ones.
+            validate_value(element.VR, value if element.VR == "US" else str(value), RAISE)
     except DAMAGE:
         return False
     return True

@@ -43,12 +43,12 @@ def test_an_identifier_that_archives_have_though_it_breaks_the_rules() -> None:
 
 @pytest.mark.parametrize("kind", WRITERS)
 def test_in_the_radiographs_study(kind: str) -> None:
-    source = full_source(PatientWeight="82.5")
+    source = full_source(PatientWeight="82.5", PregnancyStatus=4)
     report = written(kind, source)
     for keyword in (
         "StudyInstanceUID", "StudyID", "StudyDate", "StudyTime", "StudyDescription", "AccessionNumber",
         "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "PatientAge",
-        "PatientWeight", "ReferringPhysicianName", "SpecificCharacterSet", "TimezoneOffsetFromUTC",
+        "PatientWeight", "PregnancyStatus", "ReferringPhysicianName", "SpecificCharacterSet", "TimezoneOffsetFromUTC",
     ):  # fmt: skip
         assert report[keyword].value == source[keyword].value, keyword
     assert report.SeriesInstanceUID != source.SeriesInstanceUID
