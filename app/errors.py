@@ -84,6 +84,10 @@ class UnsupportedDicom(Problem):
     status, code, title = 422, "unsupported_dicom", "Not a DICOM object this service reads"
 
 
+class DifferentPatients(Problem):
+    status, code, title = 422, "different_patients", "The radiographs are of different patients"
+
+
 class HeadersTooLarge(Problem):
     status, code, title = 431, "headers_too_large", "The request's headers are too large"
 
@@ -102,8 +106,3 @@ class NotReady(Problem):
 
 class DeadlineExceeded(Problem):
     status, code, title = 504, "deadline_exceeded", "The deadline passed"
-
-
-def all_problems() -> list[type[Problem]]:
-    """Every problem class, in the order of its status and code."""
-    return sorted(Problem.__subclasses__(), key=lambda kind: (kind.status, kind.code))

@@ -23,6 +23,12 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
+        self._add_requests()
+        self._add_device()
+        self._add_radiographs()
+
+    def _add_requests(self) -> None:
+        """Requests, and the service's own state."""
         self.requests = Counter(
             "cxr_requests",
             "Requests answered, by route, method and status",
@@ -45,6 +51,22 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self.dropped = Counter(
+            "cxr_dropped", "Requests given up before an answer, by cause", ("cause",), registry=self.registry
+        )
+        self.upload_bytes = Histogram(
+            "cxr_upload_bytes",
+            "Size of uploads",
+            buckets=[2.0**power for power in range(12, 28, 2)],
+            registry=self.registry,
+        )
+        self.ready = Gauge("cxr_ready", "1 while the service takes radiographs", registry=self.registry)
+        self.start_seconds = Gauge("cxr_start_seconds", "From process start to ready", registry=self.registry)
+        for stage in STAGES:
+            self.stage.labels(stage)
+
+    def _add_device(self) -> None:
+        """Networks, their queues, and the device that they run on."""
         self.queue_depth = Gauge(
             "cxr_queue_depth", "Radiographs that wait for a stage", ("stage",), registry=self.registry
         )
@@ -80,9 +102,10 @@ class Metrics:
             "1 while networks run on the CPU because the GPU cannot be used",
             registry=self.registry,
         )
-        self.dropped = Counter(
-            "cxr_dropped", "Requests given up before an answer, by cause", ("cause",), registry=self.registry
-        )
+        self.model = Info("cxr_model", "The networks that are loaded", ("stage",), registry=self.registry)
+
+    def _add_radiographs(self) -> None:
+        """What came in and what was found."""
         self.scores = Counter(
             "cxr_score", "Radiographs by severity score (none: unscorable)", ("score",), registry=self.registry
         )
@@ -107,17 +130,6 @@ class Metrics:
         )
         self.flags = Counter("cxr_flag", "Radiographs by quality flag", ("flag",), registry=self.registry)
         self.formats = Counter("cxr_format", "Radiographs by picture format", ("format",), registry=self.registry)
-        self.upload_bytes = Histogram(
-            "cxr_upload_bytes",
-            "Size of uploads",
-            buckets=[2.0**power for power in range(12, 28, 2)],
-            registry=self.registry,
-        )
-        self.ready = Gauge("cxr_ready", "1 while the service takes radiographs", registry=self.registry)
-        self.start_seconds = Gauge("cxr_start_seconds", "From process start to ready", registry=self.registry)
-        self.model = Info("cxr_model", "The networks that are loaded", ("stage",), registry=self.registry)
-        for stage in STAGES:
-            self.stage.labels(stage)
         for score in (*map(str, range(7)), "none"):
             self.scores.labels(score)
 

@@ -1,8 +1,8 @@
 """Upload → Radiograph: reads the request's bytes, finds their format and decodes their pixels."""
 
-from app.intake.body import read_upload
+from app.intake.body import read_parts, read_upload
 from app.intake.decoding import decode
 from app.intake.radiograph import Format, Limits, Radiograph, Upload
 from app.intake.sniff import sniff
 
-__all__ = ["Format", "Limits", "Radiograph", "Upload", "decode", "read_upload", "sniff"]
+__all__ = ["Format", "Limits", "Radiograph", "Upload", "decode", "read_parts", "read_upload", "sniff"]

@@ -1,6 +1,6 @@
 """Reads the uploaded bytes of a request. They stay in memory and are never written to disk."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Final, NoReturn
 
@@ -12,12 +12,13 @@ from app.errors import EmptyFile, InvalidParameter, NoFile, Problem, Unsupported
 from app.intake.sniff import sniff
 from app.intake.wrappings import advice_by_headers
 
-FILE_PART: Final = b"file"
+FILE_PART: Final = "file"
 MAX_PARTS: Final = 32
 MAX_PART_HEADERS: Final = 16
 MAX_HEADER_BYTES: Final = 4096
 # Boundaries and part headers come on top of the file's own bytes.
 MULTIPART_ROOM: Final = 64 * 1024
+_FORM: Final = b"multipart/form-data"
 _TOO_MANY_PARTS: Final = f"A form may have {MAX_PARTS} parts at most"
 
 
@@ -40,19 +41,44 @@ async def read_upload(request: Request, max_bytes: int) -> bytearray:
         UnsupportedFormat: a body of no known format that its headers declare as encoded or as another multipart type.
         starlette.requests.ClientDisconnect: the client went away.
     """
-    media_type, options = parse_options_header(request.headers.get("content-type"))
-    is_form = media_type == b"multipart/form-data"
-    ceiling = max_bytes + MULTIPART_ROOM if is_form else max_bytes
-    if _declared_length(request) > ceiling:
+    media_type, _ = parse_options_header(request.headers.get("content-type"))
+    if media_type == _FORM:
+        (upload,) = await read_parts(request, (FILE_PART,), max_bytes)
+        return upload
+    if _declared_length(request) > max_bytes:
         _refuse_size(max_bytes)
-    advice = advice_by_headers(request.headers.get("content-encoding", ""), media_type)
+    advice = _advice(request, media_type)
     async with aclosing(request.stream()) as stream:
-        if is_form:
-            return await _read_form(stream, options.get(b"boundary", b""), max_bytes, advice)
         upload = await _read_raw(stream, max_bytes)
     if advice and not _is_known(upload):
         raise UnsupportedFormat(advice)
     return upload
+
+
+async def read_parts(request: Request, names: Sequence[str], max_bytes: int) -> list[bytearray]:
+    """The parts of a multipart form with these names, in their order.
+
+    Args:
+        request: its body must not have been read yet.
+        max_bytes: for all parts of the form together.
+
+    Raises:
+        NoFile: the body is no form, or lacks one of the parts.
+        EmptyFile, InvalidParameter, UploadTooLarge, UnsupportedFormat, ClientDisconnect: as ``read_upload``.
+    """
+    media_type, options = parse_options_header(request.headers.get("content-type"))
+    if media_type != _FORM:
+        raise NoFile(f"Send a form (multipart/form-data) with the parts {' and '.join(map(repr, names))}")
+    if _declared_length(request) > max_bytes + MULTIPART_ROOM:
+        _refuse_size(max_bytes)
+    form = _Form(names, max_bytes)
+    async with aclosing(request.stream()) as stream:
+        await _read_form(stream, options.get(b"boundary", b""), form, max_bytes, _advice(request, media_type))
+    return form.parts()
+
+
+def _advice(request: Request, media_type: bytes) -> str | None:
+    return advice_by_headers(request.headers.get("content-encoding", ""), media_type)
 
 
 def _is_known(upload: bytearray) -> bool:
@@ -87,12 +113,11 @@ async def _read_raw(stream: AsyncGenerator[bytes, None], max_bytes: int) -> byte
 
 
 async def _read_form(
-    stream: AsyncGenerator[bytes, None], boundary: bytes, max_bytes: int, advice: str | None
-) -> bytearray:
-    """The part ``file``; raises as ``read_upload``, with ``advice`` where the body contains no boundary."""
+    stream: AsyncGenerator[bytes, None], boundary: bytes, form: "_Form", max_bytes: int, advice: str | None
+) -> None:
+    """Fills ``form``; raises as ``read_upload``, with ``advice`` where the body contains no boundary."""
     if not boundary:
         raise InvalidParameter("multipart/form-data without a boundary in its Content-Type")
-    form = _Form(max_bytes)
     received = delimiters = 0
     try:
         parser = form.parser(boundary)
@@ -112,11 +137,6 @@ async def _read_form(
         raise InvalidParameter("The multipart form is malformed") from error
     if received and not form.complete:
         raise _unfinished(form, advice)
-    if form.file is None:
-        raise NoFile("The form has no part named 'file'")
-    if not form.file:
-        raise EmptyFile("The part 'file' has no bytes")
-    return form.file
 
 
 def _unfinished(form: "_Form", advice: str | None) -> Problem:
@@ -129,21 +149,21 @@ def _unfinished(form: "_Form", advice: str | None) -> Problem:
 
 
 class _Form:
-    """Keeps the bytes of the part ``file``; counts and drops those of every other part.
+    """Keeps the bytes of the parts with certain names; counts and drops those of every other part.
 
     Attributes:
-        file: the part's bytes; None until its headers were read.
         complete: whether the closing boundary was seen.
     """
 
-    def __init__(self, max_bytes: int) -> None:
-        self.file: bytearray | None = None
+    def __init__(self, names: Sequence[str], max_bytes: int) -> None:
         self.complete = False
+        self._names = names
+        self._found: dict[str, bytearray] = {}
         self._max_bytes = max_bytes
         self._size = 0
         # The extra part before the first boundary does not count.
         self._parts = -1
-        self._in_file = False
+        self._part: bytearray | None = None
         self._header_name = bytearray()
         self._header_value = bytearray()
         self._disposition = b""
@@ -165,6 +185,15 @@ class _Form:
             max_header_size=MAX_HEADER_BYTES,
         )
 
+    def parts(self) -> list[bytearray]:
+        """The bytes of each part, in the order of the names; raises NoFile or EmptyFile."""
+        for name in self._names:
+            if name not in self._found:
+                raise NoFile(f"The form has no part named {name!r}")
+            if not self._found[name]:
+                raise EmptyFile(f"The part {name!r} has no bytes")
+        return [self._found[name] for name in self._names]
+
     def has_parts(self) -> bool:
         """Whether a boundary was seen."""
         return self._parts > 0
@@ -173,7 +202,7 @@ class _Form:
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise InvalidParameter(_TOO_MANY_PARTS)
-        self._in_file = False
+        self._part = None
         self._disposition = b""
 
     def _add_header_name(self, data: bytes, start: int, end: int) -> None:
@@ -190,19 +219,19 @@ class _Form:
 
     def _end_headers(self) -> None:
         _, options = parse_options_header(self._disposition)
-        if options.get(b"name") != FILE_PART:
+        name = options.get(b"name", b"").decode("latin-1")
+        if name not in self._names:
             return
-        if self.file is not None:
-            raise InvalidParameter("More than one part named 'file'; send one radiograph a request")
-        self.file = bytearray()
-        self._in_file = True
+        if name in self._found:
+            raise InvalidParameter(f"More than one part named {name!r}; send one radiograph in each")
+        self._part = self._found[name] = bytearray()
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         self._size += end - start
         if self._size > self._max_bytes:
             _refuse_size(self._max_bytes)
-        if self._in_file and self.file is not None:
-            self.file += memoryview(data)[start:end]
+        if self._part is not None:
+            self._part += memoryview(data)[start:end]
 
     def _end(self) -> None:
         self.complete = True

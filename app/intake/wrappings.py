@@ -1,4 +1,4 @@
-"""Advice for uploads that wrap a file in something else: what to send instead.
+"""Advice for uploads that wrap a file in something else: what to send instead, or where.
 
 Nothing is unwrapped: a body is the file's own bytes, or a form with the file as a part.
 """
@@ -9,6 +9,7 @@ from typing import Final
 _INSTEAD: Final = "send the file's own bytes, as the raw body or as the part 'file' of a form (multipart/form-data)"
 _CODINGS: Final = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress")
 _MULTIPART: Final = "A multipart body is read only as multipart/form-data"
+_DICOMWEB: Final = "DICOMweb (STOW-RS) goes to the edge to a PACS, its port 8042, /dicom-web/studies (docs/pacs.md)"
 # More letters than any word has.
 _LEAST_BASE64: Final = 64
 
@@ -36,7 +37,9 @@ def advice_by_headers(encoding: str, media_type: bytes) -> str | None:
     names = {name.strip().lower() for name in encoding.split(",")}
     for coding in _CODINGS:
         if coding in names:
-            return f"A Content-Encoding is not undone, here {coding}; {_INSTEAD}"
+            return f"The Content-Encoding {coding} is not decoded; {_INSTEAD}"
+    if media_type == b"multipart/related":
+        return f"{_MULTIPART}. {_DICOMWEB}. Here, {_INSTEAD}"
     if media_type.startswith(b"multipart/") and media_type != b"multipart/form-data":
         return f"{_MULTIPART}; {_INSTEAD}"
     return None

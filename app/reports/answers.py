@@ -5,7 +5,7 @@ from typing import Any
 
 from app.intake import Radiograph
 from app.reports import report, schema
-from app.reports.overlay import PictureFormat, draw_overlay, encode_picture
+from app.reports.overlay import MAX_SIDE, PictureFormat, draw_overlay, encode_picture
 from app.reports.words import narrate
 from app.timing import Stopwatch
 from models.analysis import Analysis
@@ -32,7 +32,12 @@ class Finding:
 
 def score_json(finding: Finding) -> bytes:
     """A ``ScoreReport``."""
-    return schema.ScoreReport(**_fields(finding)).model_dump_json().encode()
+    return score_report(finding).model_dump_json().encode()
+
+
+def score_report(finding: Finding, max_side: int = MAX_SIDE) -> schema.ScoreReport:
+    """What ``/score`` says; an overlay's longer side has ``max_side`` pixels at most."""
+    return schema.ScoreReport(**_fields(finding, max_side))
 
 
 def segment_json(finding: Finding, contours: bool, radiograph: bool) -> bytes:
@@ -54,12 +59,12 @@ def overlay_png(finding: Finding) -> bytes:
         return encode_picture(draw_overlay(finding.radiograph.pixels, finding.analysis), "png")[1]
 
 
-def _fields(finding: Finding) -> dict[str, Any]:
+def _fields(finding: Finding, max_side: int = MAX_SIDE) -> dict[str, Any]:
     analysis, radiograph = finding.analysis, finding.radiograph
     overlay = None
     if finding.overlay is not None:
         with finding.clock.measure("render"):
-            overlay = report.report_overlay(radiograph.pixels, analysis, finding.overlay)
+            overlay = report.report_overlay(radiograph.pixels, analysis, finding.overlay, max_side)
     return {
         "request_id": finding.request_id,
         "score": analysis.score,

@@ -18,7 +18,7 @@ from models.anatomy.severity import ZONES
 from models.runtime.stage import Stage
 from models.workflow import Workflow
 
-_ZONES: tuple[schema.ZoneName, ...] = (
+ZONE_NAMES: tuple[schema.ZoneName, ...] = (
     "right_upper",
     "right_middle",
     "right_lower",
@@ -32,7 +32,7 @@ _PLACES = 4
 def report_zones(analysis: Analysis) -> list[schema.Zone]:
     """The six zones by the patient's side, from top to bottom."""
     shares = analysis.by_zone
-    return [_report_zone(analysis, zone, shares[zone]) for zone in _ZONES]
+    return [_report_zone(analysis, zone, shares[zone]) for zone in ZONE_NAMES]
 
 
 def report_uncertainty(analysis: Analysis) -> schema.Uncertainty | None:
@@ -64,9 +64,11 @@ def report_quality(analysis: Analysis) -> schema.Quality:
     return schema.Quality(scorable=analysis.score is not None, flags=list(analysis.flags))
 
 
-def report_overlay(pixels: NDArray[np.uint8], analysis: Analysis, format: PictureFormat) -> schema.Picture:
+def report_overlay(
+    pixels: NDArray[np.uint8], analysis: Analysis, format: PictureFormat, max_side: int = MAX_SIDE
+) -> schema.Picture:
     """The overlay, drawn and encoded."""
-    return _report_picture(draw_overlay(pixels, analysis), format)
+    return _report_picture(draw_overlay(pixels, analysis, max_side), format)
 
 
 def report_radiograph(pixels: NDArray[np.uint8]) -> schema.Picture:
@@ -106,7 +108,7 @@ def _report_picture(picture: NDArray[np.uint8], format: PictureFormat) -> schema
 
 
 def _zone_contours(analysis: Analysis) -> dict[schema.ZoneName, list[list[list[int]]]]:
-    polygons = {zone: contours(analysis.zones == ZONES.index(zone) + 1) for zone in _ZONES}
+    polygons = {zone: contours(analysis.zones == ZONES.index(zone) + 1) for zone in ZONE_NAMES}
     return {zone: found for zone, found in polygons.items() if found}
 
 

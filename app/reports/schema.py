@@ -167,6 +167,37 @@ class SegmentReport(ScoreReport):
     )
 
 
+class ZoneChange(_Frozen):
+    """How one zone's share changed."""
+
+    zone: ZoneName
+    change: float | None = Field(
+        description="later share minus earlier share; null where either radiograph has no score"
+    )
+    exceeds_repeat: bool | None = Field(
+        description="whether each share is outside the other's interval, so that a repeat would not explain the "
+        "change; null where an interval is not known"
+    )
+
+
+class Change(_Frozen):
+    """What changed from the earlier radiograph to the later one."""
+
+    score: int | None = Field(ge=-6, le=6, description="later minus earlier; null where either radiograph has no score")
+    diseased_share: float | None = Field(description="later minus earlier; null where either radiograph has no score")
+    zones: list[ZoneChange] = Field(min_length=6, max_length=6)
+
+
+class ComparisonReport(_Frozen):
+    """Two radiographs of one patient; each score is what `/score` gives."""
+
+    request_id: str
+    earlier: ScoreReport
+    later: ScoreReport
+    change: Change
+    notice: Literal["Research use only. Not a medical device."] = NOTICE
+
+
 class ProblemReport(BaseModel):
     """RFC 9457 problem details."""
 

@@ -1,4 +1,4 @@
-"""``POST /score`` and ``POST /segment``: one radiograph in, its severity (and masks) out."""
+"""``POST /score``, ``/segment`` and ``/compare``: one radiograph in, or two, and severity (and masks) out."""
 
 from functools import partial
 from typing import Annotated
@@ -9,11 +9,12 @@ from starlette.responses import Response
 from app.http.negotiation import choose_media_type
 from app.reports import schema
 from app.reports.answers import overlay_png, score_json, score_text, segment_json
+from app.reports.comparison import check_same_patient, comparison_json
 from app.reports.dicom import DICOM, check_reportable, segmentation_dicom
-from app.routes.answering import answer
+from app.routes.answering import answer, answer_pair
 from app.routes.authentication import require_key
-from app.routes.documented import BINARY, BODY, PROBLEM_RESPONSES
-from app.routes.query import ScoreQuery, SegmentQuery
+from app.routes.documented import BINARY, BODY, PAIR_BODY, PROBLEM_RESPONSES
+from app.routes.query import CompareQuery, ScoreQuery, SegmentQuery
 
 JSON, PNG, TEXT = "application/json", "image/png", "text/plain"
 
@@ -50,3 +51,16 @@ async def segment(request: Request, query: Annotated[SegmentQuery, Query()]) -> 
         return await answer(request, query, segmentation, DICOM, check=check_reportable)
     render = partial(segment_json, contours=query.contours, radiograph=query.radiograph)
     return await answer(request, query, render, JSON, query.drawn)
+
+
+@router.post(
+    "/compare",
+    response_model=schema.ComparisonReport,
+    responses=PROBLEM_RESPONSES,
+    openapi_extra={"requestBody": PAIR_BODY},
+)
+async def compare(request: Request, query: Annotated[CompareQuery, Query()]) -> Response:
+    """Two radiographs of the same patient, the form's parts `earlier` and `later`: both severities and the change."""
+    choose_media_type(request.headers.get("accept", ""), [JSON])
+    parts = ("earlier", "later")
+    return await answer_pair(request, query, parts, comparison_json, JSON, query.drawn, check_same_patient)

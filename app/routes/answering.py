@@ -1,11 +1,11 @@
 """Answers a request with a radiograph: admission, deadline, clients that leave, log and metrics."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from functools import partial
 from math import isnan
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
@@ -16,7 +16,8 @@ from app.admission import RETRY_AFTER, PermittedResponse
 from app.batching import DeviceLost, QueuesClosed
 from app.http.disconnect import while_connected
 from app.http.request_id import request_id
-from app.intake import Radiograph, read_upload
+from app.intake import Radiograph, read_parts, read_upload
+from app.metrics import Metrics
 from app.pipeline import Check
 from app.reports.answers import Finding
 from app.reports.overlay import PictureFormat
@@ -28,6 +29,12 @@ from models.analysis import Analysis
 
 Render: TypeAlias = Callable[[Finding], bytes]
 """Turns an analysed radiograph into the answer's body; runs in the host pool."""
+RenderPair: TypeAlias = Callable[[Finding, Finding], bytes]
+CheckPair: TypeAlias = Callable[[Radiograph, Radiograph], None]
+"""Raises a problem for a second radiograph that does not fit the first."""
+Answered: TypeAlias = tuple[list[Finding], bytes]
+Receive: TypeAlias = Callable[[Service], Awaitable[list[bytearray]]]
+Analyse: TypeAlias = Callable[[Service, Sequence[bytearray], Stopwatch], Coroutine[Any, Any, Answered]]
 
 
 def accept_any(radiograph: Radiograph) -> None:
@@ -46,6 +53,44 @@ async def answer(
 
     The work stops at the deadline or when the client leaves. The answer keeps the permit until it is sent.
     """
+
+    async def receive(service: Service) -> list[bytearray]:
+        return [await read_upload(request, service.limits.max_upload_bytes)]
+
+    async def analyse(service: Service, uploads: Sequence[bytearray], clock: Stopwatch) -> Answered:
+        finding, body = await _analysed(request, service, uploads[0], query, overlay, check, render, clock)
+        return [finding], body
+
+    return await _answered(request, receive, analyse, media_type)
+
+
+async def answer_pair(
+    request: Request,
+    query: AnalysisQuery,
+    names: tuple[str, str],
+    render: RenderPair,
+    media_type: str,
+    overlay: PictureFormat | None,
+    check: CheckPair,
+) -> Response:
+    """As ``answer``, for two radiographs in the form's parts ``names``.
+
+    They are analysed one after the other: a pair never takes more of the device than any other request.
+    """
+
+    async def receive(service: Service) -> list[bytearray]:
+        return await read_parts(request, names, 2 * service.limits.max_upload_bytes)
+
+    async def analyse(service: Service, uploads: Sequence[bytearray], clock: Stopwatch) -> Answered:
+        first, _ = await _analysed(request, service, uploads[0], query, overlay, accept_any, _render_nothing, clock)
+        fits, both = partial(check, first.radiograph), partial(render, first)
+        second, body = await _analysed(request, service, uploads[1], query, overlay, fits, both, Stopwatch())
+        return [first, second], body
+
+    return await _answered(request, receive, analyse, media_type)
+
+
+async def _answered(request: Request, receive: Receive, analyse: Analyse, media_type: str) -> Response:
     service: Service = request.app.state.service
     clock = Stopwatch()
     service.check_ready()
@@ -54,16 +99,10 @@ async def answer(
         try:
             async with asyncio.timeout(service.settings.request_timeout_s) as deadline:
                 with clock.measure("receive"):
-                    upload = await read_upload(request, service.limits.max_upload_bytes)
-                service.metrics.upload_bytes.observe(len(upload))
-                work = service.pipeline.run(
-                    upload,
-                    query.question,
-                    partial(_noted, request, check),
-                    partial(_finished, request, clock, overlay, render),
-                    clock,
-                )
-                finding, body = await while_connected(request, work)
+                    uploads = await receive(service)
+                for upload in uploads:
+                    service.metrics.upload_bytes.observe(len(upload))
+                findings, body = await while_connected(request, analyse(service, uploads, clock))
         except TimeoutError:
             if not deadline.expired():
                 raise
@@ -76,8 +115,27 @@ async def answer(
         except ClientDisconnect:
             service.metrics.dropped.labels("client_gone").inc()
             raise
-        _record(service, request, finding)
+        _record(service, request, findings)
         return PermittedResponse(body, media_type, held.pop_all())
+
+
+async def _analysed(
+    request: Request,
+    service: Service,
+    upload: bytearray,
+    query: AnalysisQuery,
+    overlay: PictureFormat | None,
+    check: Check,
+    render: Render,
+    clock: Stopwatch,
+) -> tuple[Finding, bytes]:
+    noted, finished = partial(_noted, request, check), partial(_finished, request, clock, overlay, render)
+    return await service.pipeline.run(upload, query.question, noted, finished, clock)
+
+
+def _render_nothing(finding: Finding) -> bytes:
+    """The first of a pair has no answer of its own."""
+    return b""
 
 
 def _noted(request: Request, check: Check, radiograph: Radiograph) -> None:
@@ -100,14 +158,24 @@ def _finished(
     return finding, render(finding)
 
 
-def _record(service: Service, request: Request, finding: Finding) -> None:
-    """Adds an answered request to the log and the metrics."""
-    analysis, metrics = finding.analysis, service.metrics
-    request.state.log |= {
-        "score": analysis.score,
-        "flags": analysis.flags,
-        "timings_ms": finding.clock.milliseconds(),
-    }
+def _record(service: Service, request: Request, findings: Sequence[Finding]) -> None:
+    """Adds an answered request to the log and the metrics; the log has lists where there are several findings."""
+    lines = [
+        {
+            "sha256": finding.radiograph.sha256,
+            "score": finding.analysis.score,
+            "flags": finding.analysis.flags,
+            "timings_ms": finding.clock.milliseconds(),
+        }
+        for finding in findings
+    ]
+    request.state.log |= lines[0] if len(lines) == 1 else {key: [line[key] for line in lines] for key in lines[0]}
+    for finding in findings:
+        _observe(service.metrics, finding)
+
+
+def _observe(metrics: Metrics, finding: Finding) -> None:
+    analysis = finding.analysis
     finding.clock.observe(metrics)
     metrics.scores.labels("none" if analysis.score is None else str(analysis.score)).inc()
     metrics.formats.labels(finding.radiograph.format).inc()

@@ -17,6 +17,19 @@ BODY: Final = {
         "application/octet-stream": {"schema": BINARY},
     },
 }
+PAIR_BODY: Final = {
+    "required": True,
+    "description": "Two radiographs of the same patient, each PNG, JPEG, TIFF, BMP or DICOM.",
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["earlier", "later"],
+                "properties": {"earlier": BINARY, "later": BINARY},
+            }
+        }
+    },
+}
 _PROBLEMS: Final = (
     errors.NoFile,
     errors.Unauthorised,

@@ -82,6 +82,23 @@ class ScoreQuery(UncertaintyQuery):
         return self.overlay_format if self.overlay else None
 
 
+class CompareQuery(AnalysisQuery):
+    """The query parameters of ``/compare``, which always gives intervals."""
+
+    overlay: bool = Field(True, description="draw both overlays")
+    overlay_format: PictureFormat = Field("jpeg", description="how the overlays are encoded")
+
+    @property
+    def question(self) -> Question:
+        """These parameters as the workflow takes them."""
+        return Question(self.threshold, self.polarity, uncertainty=True)
+
+    @property
+    def drawn(self) -> PictureFormat | None:
+        """How the overlays are encoded; None: no overlays."""
+        return self.overlay_format if self.overlay else None
+
+
 class SegmentQuery(ScoreQuery):
     """The query parameters of ``/segment``."""
 

@@ -62,6 +62,7 @@ export const ADVICE = {
   unreadable_image: "The file may be damaged or cut off. Export it again.",
   image_too_large: "Export it with fewer pixels.",
   image_too_small: "Choose the radiograph itself, not its thumbnail.",
+  different_patients: "Choose two radiographs of the same patient.",
   unsupported_dicom: "Choose a DICOM object with one gray frame: computed or digital radiography, or secondary capture.",
   internal: "Report this to the operator with the request id.",
   overloaded: "Wait a moment, then analyse again.",

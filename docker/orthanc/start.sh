@@ -6,7 +6,8 @@
 #                        {"pacs": ["PACS", "192.0.2.10", 104]} (default: none; then anyone who reaches the port may
 #                        store, and nobody may query)
 #   CXR_PACS_CHECK_HOST  whether a peer also has to connect from its address (default true)
-#   CXR_PACS_PASSWORD    of the user `edge` of Orthanc's web page and REST API (default: a random one that nobody knows)
+#   CXR_PACS_PASSWORD    of the user `edge` of Orthanc's web page, REST API and DICOMweb (default: a random one that
+#                        nobody knows)
 #   CXR_PACS_TLS_DIR     if tls.crt, tls.key and trusted.crt are in there, DICOM runs only over TLS, and only with peers
 #                        whose certificate is among the trusted ones
 #   CXR_PACS_DATA        the folder of the database and the files (default /var/lib/orthanc/edge)
@@ -16,7 +17,15 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 export EDGE_SCRIPT="$here/edge.py"
-export EDGE_PYTHON_PLUGIN="${CXR_PACS_PYTHON_PLUGIN:-/usr/share/orthanc/plugins/libOrthancPython.so}"
+python=${CXR_PACS_PYTHON_PLUGIN:-/usr/share/orthanc/plugins/libOrthancPython.so}
+dicomweb=$(dirname "$python")/libOrthancDicomWeb.so
+export EDGE_PLUGINS="\"$python\""
+# Orthanc does not start with a plugin that is not there.
+if [ -e "$dicomweb" ]; then
+    EDGE_PLUGINS="$EDGE_PLUGINS, \"$dicomweb\""
+else
+    echo "cxr-edge: no DICOMweb, as $dicomweb (orthanc-dicomweb) is not installed" >&2
+fi
 export EDGE_DATA="${CXR_PACS_DATA:-/var/lib/orthanc/edge}"
 export EDGE_AET="${CXR_PACS_AET:-CXRSEVERITY}"
 export EDGE_DICOM_PORT="${CXR_PACS_DICOM_PORT:-4242}" EDGE_HTTP_PORT="${CXR_PACS_HTTP_PORT:-8042}"

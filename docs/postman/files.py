@@ -44,6 +44,9 @@ def write_files(folder: Path) -> None:
         file.truncate(DEFAULT_MAX_BYTES + 1)
     Image.fromarray(gray).resize((32, 32)).save(folder / "thumbnail.png")
     dicom(gray).save_as(folder / "phantom.dcm", enforce_file_format=True)
+    another = dicom(gray)
+    another.PatientID = f"{another.PatientID}-2"
+    another.save_as(folder / "another-patient.dcm", enforce_file_format=True)
     multi_frame(gray).save_as(folder / "multi-frame.dcm", enforce_file_format=True)
 
 

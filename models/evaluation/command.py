@@ -174,14 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_weights(weights)
     add_acceptance(weights)
 
-    drift = _command(commands, "drift", "try the drift alert on streams like and unlike the reference", _drift)
-    drift.add_argument("--data", type=Path, nargs="+", required=True, help="folders of the radiograph packs")
-    drift.add_argument("--split", default="val", help="split of the pack's table; all: every radiograph")
-    _add_weights(drift)
-    drift.add_argument("--size", type=int, default=LEAST_COUNT, help="radiographs per sample")
-    drift.add_argument("--samples", type=int, default=500)
-    drift.add_argument("--seed", type=int, default=0)
-    drift.add_argument("--check", action="store_true", help="exit with 1 if the alert is wrong about a stream")
+    _add_drift(_command(commands, "drift", "try the drift alert on streams like and unlike the reference", _drift))
 
     looked_at = _command(commands, "sheets", "pictures of what one or two pairs of weights mark", _sheets)
     _add_weights(looked_at)
@@ -192,6 +185,16 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("second", type=Path, help="the table to compare with it")
     _add_bootstrap(compare)
     return parser
+
+
+def _add_drift(drift: argparse.ArgumentParser) -> None:
+    drift.add_argument("--data", type=Path, nargs="+", required=True, help="folders of the radiograph packs")
+    drift.add_argument("--split", default="val", help="split of the pack's table; all: every radiograph")
+    _add_weights(drift)
+    drift.add_argument("--size", type=int, default=LEAST_COUNT, help="radiographs per sample")
+    drift.add_argument("--samples", type=int, default=500)
+    drift.add_argument("--seed", type=int, default=0)
+    drift.add_argument("--check", action="store_true", help="exit with 1 if the alert is wrong about a stream")
 
 
 class Help(argparse.HelpFormatter):

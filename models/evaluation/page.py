@@ -132,12 +132,8 @@ def _zones(found: BrixiaAgreement | None) -> Markup:
         return section(
             title, paragraph("Fewer than three radiographs have Brixia scores (columns brixia_s_… and brixia_j_…).")
         )
-    said = (
-        "Left and right, top and bottom are as they should be: both controls are worse beyond chance."
-        if found.is_oriented
-        else "It is not shown that left and right, top and bottom are as they should be: a control is not worse beyond "
-        "chance."
-    )
+    oriented = "Left and right, top and bottom are as they should be: both controls are worse beyond chance."
+    doubtful = "A control is not worse beyond chance, so left and right or top and bottom may be exchanged."
     correlations = [
         ("as it is", found.right.text()),
         ("control: sides exchanged", found.wrong_sides.text()),
@@ -162,7 +158,7 @@ def _zones(found: BrixiaAgreement | None) -> Markup:
             f"{found.radiographs} radiographs. Their zones are anatomical levels, not thirds of equal area. "
             f"Affected: a mean Brixia score of {AFFECTED_FROM:g} or more; resampled by radiograph."
         ),
-        verdict(said, found.is_oriented),
+        verdict(oriented if found.is_oriented else doubtful, found.is_oriented),
         table(("rank correlation (Spearman)", "value"), correlations),
         table(("affected or not, share over the threshold", "value"), affected),
         plot(plots.bars([line for line in lines if isfinite(line[1])], "rank correlation"), "Each zone by itself."),

@@ -99,7 +99,6 @@ def brixia_agreement(results: Sequence[Result], resamples: int, seed: int) -> Br
     rows = np.arange(len(read), dtype=np.float64)
     low, high = interval((rows,), statistic, resamples, seed, vectorized=False)
     estimates = [Estimate(*map(float, one)) for one in zip(statistic(rows), low, high, strict=True)]
-    published = [result for result in read if result.case.shares is not None]
     right, wrong_sides, upside_down, lost_by_sides, lost_upside_down = estimates
     return BrixiaAgreement(
         radiographs=len(read),
@@ -109,12 +108,7 @@ def brixia_agreement(results: Sequence[Result], resamples: int, seed: int) -> Br
         lost_by_sides=lost_by_sides,
         lost_upside_down=lost_upside_down,
         readers=_rank(both[:, 0], both[:, 1]) if len(both) else nan,
-        others=_rank(
-            np.array([result.case.shares for result in published]),
-            np.array([np.mean(result.case.brixia, axis=0) for result in published]),
-        )
-        if published
-        else nan,
+        others=_published_rank([result for result in read if result.case.shares is not None]),
         by_zone={zone: _rank(shares[:, place], said[:, place]) for place, zone in enumerate(ZONES)},
         kappa=_kappa(truth, over),
         sensitivity=float(over[truth].mean()) if truth.any() else nan,
@@ -123,6 +117,14 @@ def brixia_agreement(results: Sequence[Result], resamples: int, seed: int) -> Br
         readers_kappa=_kappa(both[:, 0] >= AFFECTED_FROM, both[:, 1] >= AFFECTED_FROM) if len(both) else nan,
         affected=float(truth.mean()),
     )
+
+
+def _published_rank(read: Sequence[Result]) -> float:
+    """The published networks' rank correlation; not a number without any."""
+    if not read:
+        return nan
+    shares = np.array([result.case.shares for result in read])
+    return _rank(shares, np.array([np.mean(result.case.brixia, axis=0) for result in read]))
 
 
 def calibrated_by_brixia(results: Sequence[Result]) -> list[Bin]:

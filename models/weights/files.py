@@ -1,6 +1,5 @@
 """Reads and writes weights files whole, and describes one that is not what it should be."""
 
-import hashlib
 from pathlib import Path
 
 
@@ -42,20 +41,6 @@ def write_file(path: Path, data: bytes) -> None:
         part.replace(path)
     except OSError as error:
         raise CheckpointError(path, "a file that can be written", _reason(error)) from error
-
-
-def fingerprint(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, lower-case hexadecimal.
-
-    Raises:
-        CheckpointError: the file cannot be read.
-    """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise CheckpointError(path, "a file", _reason(error)) from error
 
 
 def _reason(error: OSError) -> str:

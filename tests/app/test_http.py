@@ -13,14 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.errors import all_problems
 from app.reports.schema import ScoreReport, SegmentReport
 from models.phantom import draw_phantom, phantom_lungs
 from tests.support import ROOT
 from tests.support.dicoms import dicom
 from tests.support.metrics import samples, total
 from tests.support.pictures import encoded
-from tests.support.problems import assert_problem
+from tests.support.problems import all_problems, assert_problem
 from tests.support.server import Server
 
 PHANTOM = ROOT / "docs" / "phantom.png"

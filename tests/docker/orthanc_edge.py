@@ -32,6 +32,7 @@ from tests.support.programs import program
 
 START = ROOT / "docker" / "orthanc" / "start.sh"
 PYTHON_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancPython.so")
+DICOMWEB_PLUGIN = PYTHON_PLUGIN.with_name("libOrthancDicomWeb.so")
 AET, PEER, STRANGER = "CXRSEVERITY", "VIEWER", "STRANGER"
 PASSWORD = "of the tests"  # noqa: S105
 END_SECONDS = 60.0

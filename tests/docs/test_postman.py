@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from app.errors import all_problems
 from app.keys import hash_key
 from app.main import create_app
 from app.settings import Settings
@@ -19,6 +18,7 @@ from models.workflow import Workflow
 from tests.support import ROOT
 from tests.support.gates import gated
 from tests.support.polling import until
+from tests.support.problems import all_problems
 from tests.support.programs import program
 from tests.support.server import Server, running
 

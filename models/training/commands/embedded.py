@@ -33,6 +33,11 @@ INPUT_SIZE = 320
 
 def add(commands: Commands) -> None:
     """Adds the commands."""
+    _add_fits(commands)
+    _add_finish(commands)
+
+
+def _add_fits(commands: Commands) -> None:
     lungs = add_command(commands, "lungs", "fit stage I on the drawn lung masks", _lungs)
     add_pack(lungs)
     add_run(lungs, 16)
@@ -66,6 +71,8 @@ def add(commands: Commands) -> None:
         )
         command.add_argument("--own-side", type=int, help="cut crops from the radiograph at this side, not stage I's")
 
+
+def _add_finish(commands: Commands) -> None:
     calibrate = add_command(
         commands, "calibrate", "write the chosen operating point into stage II's weights", _calibrate
     )

@@ -186,7 +186,7 @@ ENCODED = {
 @pytest.mark.parametrize("coding", ENCODED)
 def test_an_encoded_body_is_refused_by_the_name_of_its_encoding(coding: str, form: bool) -> None:
     detail = _refusal(ENCODED[coding], content_encoding=coding.upper(), **({"content_type": FORM} if form else {}))
-    assert f"here {coding}" in detail
+    assert f"The Content-Encoding {coding} is not decoded" in detail
     assert "send the file's own bytes" in detail
 
 
@@ -202,6 +202,14 @@ def test_multipart_of_another_kind_is_told_what_to_send() -> None:
     body = b"a preamble\r\n--XX\r\nContent-Type: application/dicom\r\n\r\n" + PICTURE + b"\r\n--XX--"
     for kind in ("related", "mixed"):
         assert "multipart/form-data" in _refusal(body, content_type=f'multipart/{kind}; boundary="XX"')
+
+
+def test_dicomweb_is_told_where_to_send() -> None:
+    body = b"--XX\r\nContent-Type: application/dicom\r\n\r\n" + PICTURE + b"\r\n--XX--"
+    detail = _refusal(body, content_type='Multipart/Related; type="application/dicom"; boundary=XX')
+    assert "DICOMweb (STOW-RS) goes to the edge to a PACS, its port 8042, /dicom-web/studies" in detail
+    assert "send the file's own bytes, as the raw body or as the part 'file' of a form" in detail
+    assert "DICOMweb" not in _refusal(body, content_type="multipart/mixed; boundary=XX")
 
 
 def test_a_form_of_another_boundary_is_told_so() -> None:

@@ -4,9 +4,9 @@ import subprocess
 
 import pytest
 
-from app.errors import all_problems
 from app.routes.pages import FOLDER
 from models import quality
+from tests.support.problems import all_problems
 from tests.support.programs import program
 from tests.support.server import Server
 

@@ -1,5 +1,6 @@
 """Published and own checkpoints: the reference's outputs, the round trip, every way a file can be wrong."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from models.runtime.conversion import convert
 from models.weights.cards import ModelCard, Role
 from models.weights.checkpoints import load_checkpoint, save_checkpoint
-from models.weights.files import CheckpointError, fingerprint
+from models.weights.files import CheckpointError
 from models.weights.networks import build_network
 from models.weights.published import THRESHOLDS, parse_directory, preprocessing
 from tests.models.golden import IMAGENET, cases, filled, network_input, read_case
@@ -68,6 +69,10 @@ def published(tmp_path: Path, small_state: dict[str, Tensor]) -> Callable[..., P
         return path
 
     return lay
+
+
+def fingerprint(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def refusal(path: Path, role: Role = "disease") -> str:
@@ -257,8 +262,6 @@ def test_missing_file(tmp_path: Path) -> None:
     assert refusal(path) == f"{path}: expected a weights file, found no such file"
     assert "found no such file" in refusal(tmp_path / "own.safetensors")
     assert "found a directory" in refusal(tmp_path)
-    with pytest.raises(CheckpointError, match="no such file"):
-        fingerprint(path)
 
 
 @pytest.mark.parametrize(
