@@ -1,7 +1,5 @@
 """DICOM over HTTP: scored like any other radiograph, refused for what the header says, and nobody is named."""
 
-import json
-
 import httpx
 import pytest
 from pydicom import uid
@@ -52,8 +50,10 @@ def test_other_objects_are_refused(server: Server) -> None:
 
 
 def test_nobody_is_named(server: Server) -> None:
-    told = posted(server, dicom(GRAY), as_form=True).text + posted(server, dicom(GRAY)[:9000]).text
-    told += posted(server, dicom(GRAY, NumberOfFrames=2)).text + server.client.get("/metrics").text
-    told += json.dumps(server.log_lines()) + server.log.read_text()
+    scored = posted(server, dicom(GRAY), as_form=True)
+    refused = [posted(server, data) for data in (dicom(GRAY)[:9000], dicom(GRAY, NumberOfFrames=2))]
+    assert [answer.status_code for answer in (scored, *refused)] == [200, 422, 422]
+    told = "".join(answer.text for answer in (scored, *refused, server.client.get("/metrics"))) + server.log.read_text()
+    assert scored.json()["request_id"] in told
     for secret in SECRETS:
         assert secret not in told
