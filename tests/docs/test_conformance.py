@@ -35,9 +35,9 @@ from app.reports.dicom.presentation_state import write_presentation_state
 from app.reports.fhir import FHIR, Release, write_bundle
 from models import quality
 from models.anatomy.uncertainty import Spread
-from tests.app.intake.dicoms import SYNTAXES, dicom
-from tests.app.intake.samples import chest
-from tests.app.reports.dicom.cases import (
+from tests.support import ROOT
+from tests.support.dicoms import SYNTAXES, dicom
+from tests.support.reports import (
     HEIGHT,
     WIDTH,
     WRITERS,
@@ -47,7 +47,7 @@ from tests.app.reports.dicom.cases import (
     full_source,
     refused,
 )
-from tests.app.server import ROOT
+from tests.support.samples import chest
 
 PAGE: Final = (ROOT / "docs" / "conformance.md").read_text()
 OBJECTS: Final = {
