@@ -11,11 +11,11 @@ from models import quality
 from tests.app.server import Server
 
 
-def words(table: str) -> dict[str, object]:
-    """A table of words.js, as JavaScript reads it."""
+def words(table: str, file: str = "words.js") -> dict[str, object]:
+    """A table of a script, as JavaScript reads it."""
     if shutil.which("node") is None:
         pytest.skip("nodejs is not installed")
-    program = f"import {{ {table} }} from {json.dumps(str(FOLDER / 'words.js'))}; console.log(JSON.stringify({table}));"
+    program = f"import {{ {table} }} from {json.dumps(str(FOLDER / file))}; console.log(JSON.stringify({table}));"
     run = subprocess.run(
         ["node", "--no-warnings", "--input-type=module", "--eval", program], capture_output=True, check=True, text=True
     )
@@ -57,6 +57,10 @@ def test_every_flag_of_the_service_has_plain_words() -> None:
     codes = {value for name, value in vars(quality).items() if name.isupper() and isinstance(value, str)}
     assert codes
     assert codes <= set(words("FLAGS"))
+
+
+def test_every_download_has_a_name() -> None:
+    assert list(words("DOWNLOADS")) == list(words("RESULTS", "service.js"))
 
 
 def test_advice_is_for_problems_that_exist() -> None:
