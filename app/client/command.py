@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.client.answers import NotTheService
 from app.client.folder import list_files
 from app.client.interruption import Interruption, interruptible
+from app.client.reports import PATH, ZIP, SamePlace, check_places
 from app.client.run import Folder, Outcome, Run
 from app.client.sending import ScoreRequest, Sender, Stopped
 from app.client.table import Table, TableError
@@ -54,6 +55,9 @@ def score(
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="requests at once")] = 4,
     masks: Annotated[Path | None, typer.Option(file_okay=False, help="folder for masks of lungs and disease")] = None,
     overlays: Annotated[Path | None, typer.Option(file_okay=False, help="folder for overlays")] = None,
+    reports: Annotated[
+        Path | None, typer.Option(file_okay=False, help="folder for the DICOM objects and FHIR of DICOM files")
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="a zone counts when its share is over it; default: the service's")
     ] = None,
@@ -68,24 +72,35 @@ def score(
     interrupted.
     """
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    if folder.resolve() in {place.resolve() for place in (masks, overlays) if place}:
-        raise typer.BadParameter("masks and overlays would be taken for radiographs: choose another folder for them")
-    parameters = {"overlay": "true" if overlays else "false"}
-    if threshold is not None:
-        parameters["threshold"] = str(threshold)
-    request = ScoreRequest("segment" if masks else "score", parameters, patience)
+    places = Folder(folder.resolve(), masks, overlays, reports)
+    if places.path in {place.resolve() for place in places.results}:
+        raise typer.BadParameter("results would be taken for radiographs: choose another folder for them")
+    if reports and (masks or overlays):
+        raise typer.BadParameter(
+            "--reports with --masks or --overlays would take two calls for each radiograph: "
+            "use two runs, each with its own table"
+        )
+    request = _request(places, threshold, patience)
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     with interruptible() as interruption:
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             with Table(out) as table, httpx.Client(base_url=url, headers=headers, timeout=timeout) as client:
-                places = Folder(folder.resolve(), masks, overlays)
                 command = _Command(console, quiet, table, dataset or folder.resolve().name, places)
                 status = command.run(client, request, concurrency, interruption)
-        except (Stopped, NotTheService, TableError, OSError) as error:
+        except (Stopped, NotTheService, SamePlace, TableError, OSError) as error:
             console.print(f"stopped: {error}")
             status = USELESS
     raise typer.Exit(INTERRUPTED if interruption.signalled else status)
+
+
+def _request(places: Folder, threshold: float | None, patience: float) -> ScoreRequest:
+    """The request that answers everything that is kept, so that one is enough for each radiograph."""
+    parameters = {} if threshold is None else {"threshold": str(threshold)}
+    if places.reports:
+        return ScoreRequest(PATH, parameters, patience, ZIP)
+    overlay = {"overlay": "true" if places.overlays else "false"}
+    return ScoreRequest("segment" if places.masks else "score", overlay | parameters, patience)
 
 
 class _Command:
@@ -97,12 +112,14 @@ class _Command:
 
     def run(self, client: httpx.Client, request: ScoreRequest, concurrency: int, interruption: Interruption) -> int:
         """Sends the files that have no row yet; returns the exit status."""
-        left_out = [path.resolve() for path in (self._table.path, self._folder.masks, self._folder.overlays) if path]
+        left_out = [path.resolve() for path in (self._table.path, *self._folder.results)]
         unread: list[OSError] = []
         names = list_files(self._folder.path, left_out, unread.append)
         for error in unread:
             folder = Path(error.filename).relative_to(self._folder.path).as_posix()
             self._tally.add(Outcome(folder, "unanswered", reason=error.strerror or type(error).__name__))
+        if self._folder.reports:
+            check_places(names)
         rest = [name for name in names if (self._dataset, name) not in self._table.scored]
         before = len(names) - len(rest)
         unscored_before = sum(self._table.scored.get((self._dataset, name)) is False for name in names)

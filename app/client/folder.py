@@ -8,13 +8,12 @@ from typing import Final
 
 HEAD_BYTES: Final = 132
 _SIGNATURES: Final = (
-    (0, b"\xff\xd8\xff"),  # JPEG
-    (0, b"\x89PNG\r\n\x1a\n"),
-    (0, b"II*\x00"),  # TIFF, little and big endian, and BigTIFF
-    (0, b"MM\x00*"),
-    (0, b"II+\x00"),
-    (0, b"MM\x00+"),
-    (128, b"DICM"),
+    b"\xff\xd8\xff",  # JPEG
+    b"\x89PNG\r\n\x1a\n",
+    b"II*\x00",  # TIFF, little and big endian, and BigTIFF
+    b"MM\x00*",
+    b"II+\x00",
+    b"MM\x00+",
 )
 # DICOM without its preamble (PS3.10, 7.1) starts with an element of group 0002 or 0008. With explicit VR, two capital
 # letters follow the tag; with implicit VR a length, whose upper half is 0 for every element that can come first.
@@ -81,7 +80,12 @@ def read_radiograph(path: Path) -> bytes:
 
 def is_radiograph(head: bytes) -> bool:
     """Whether a file that starts with ``head`` (132 bytes, or the whole file) may be JPEG, PNG, TIFF, BMP or DICOM."""
-    if any(head.startswith(signature, offset) for offset, signature in _SIGNATURES):
+    if head.startswith(_SIGNATURES):
         return True
     is_bmp = head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES
-    return is_bmp or _BARE_DICOM.match(head) is not None
+    return is_bmp or is_dicom(head)
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file that starts with ``head`` (132 bytes, or more) may be DICOM, with preamble or without."""
+    return head.startswith(b"DICM", 128) or _BARE_DICOM.match(head) is not None

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import httpx
 
 from app.client.answers import pictures_of, refused_row, report_of, scored_row, unsent_row
-from app.client.folder import NotSent, read_radiograph
+from app.client.folder import NotSent, is_dicom, read_radiograph
+from app.client.reports import included, place_of, results_of
 from app.client.sending import Sender, Unanswered
 
 Kind = Literal["scored", "unscorable", "refused", "not sent", "unanswered"]
@@ -36,15 +37,21 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Folder:
-    """Where radiographs come from, and where masks and overlays go.
+    """Where radiographs come from, and where masks, overlays and reports go.
 
     Attributes:
-        masks, overlays: folders; None where they are not wanted.
+        masks, overlays, reports: folders; None where they are not wanted. With reports, requests go to ``/reports``.
     """
 
     path: Path
     masks: Path | None = None
     overlays: Path | None = None
+    reports: Path | None = None
+
+    @property
+    def results(self) -> list[Path]:
+        """The folders that are written to."""
+        return [place for place in (self.masks, self.overlays, self.reports) if place]
 
 
 class Run:
@@ -100,30 +107,41 @@ class Run:
         except NotSent as error:
             return Outcome(name, "not sent", unsent_row(error.code, str(error)), f"{error.code}: {error}")
         try:
-            answer = self._sender.ask(radiograph)
+            answer = self._sender.ask(radiograph, included(is_dicom(radiograph)) if self._folder.reports else None)
         except Unanswered as error:
             return Outcome(name, "unanswered", reason=str(error))
-        return self._outcome(name, answer, hashlib.sha256(radiograph).hexdigest())
+        return self._outcome(name, answer, radiograph)
 
-    def _outcome(self, name: str, answer: httpx.Response, sha256: str) -> Outcome:
-        status = {"status": str(answer.status_code)}
+    def _outcome(self, name: str, answer: httpx.Response, radiograph: bytes) -> Outcome:
+        status, sha256 = {"status": str(answer.status_code)}, hashlib.sha256(radiograph).hexdigest()
         if not answer.is_success:
             row = refused_row(answer, sha256) | status
             return Outcome(name, "refused", row, f"{row['error']}: {row['detail']}".removesuffix(": "))
-        report = report_of(answer)
+        report, files = self._read(name, answer, is_dicom(radiograph))
         row = scored_row(report, sha256) | status
         # Before the row is written, as a file with a row is not sent again.
-        self._keep_pictures(name, report)
+        for path, content in files.items():
+            _write(path, content)
         return Outcome(name, "scored", row) if row["score"] else Outcome(name, "unscorable", row, row["flags"])
 
-    def _keep_pictures(self, name: str, report: dict[str, Any]) -> None:
-        """Writes ``chest.dcm.lungs.png`` and so on, each completely or not at all."""
+    def _read(self, name: str, answer: httpx.Response, dicom: bool) -> tuple[dict[str, Any], dict[Path, bytes]]:
+        """The JSON object in an answer, and what is to be kept besides, by path."""
+        if self._folder.reports:
+            report, results = results_of(answer, dicom)
+            place = self._folder.reports / place_of(name)
+            return report, {place / file: content for file, content in results.items()}
+        report = report_of(answer)
+        files = {}
         for ending, picture in pictures_of(report).items():
-            place = self._folder.overlays if ending.startswith(".overlay") else self._folder.masks
-            if place is None:
-                continue
-            path = place / (name + ending)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_name(path.name + ".part")
-            unfinished.write_bytes(picture)
-            os.replace(unfinished, path)
+            folder = self._folder.overlays if ending.startswith(".overlay") else self._folder.masks
+            if folder:
+                files[folder / (name + ending)] = picture
+        return report, files
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Writes a file completely or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_bytes(content)
+    os.replace(unfinished, path)

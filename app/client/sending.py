@@ -4,7 +4,7 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -58,11 +58,13 @@ class ScoreRequest:
         path: of the route, such as ``score``.
         parameters: of the query.
         patience: seconds to keep trying one radiograph, from its first failure on.
+        accept: the media type that is asked for.
     """
 
     path: str
     parameters: dict[str, str]
     patience: float
+    accept: str = "*/*"
 
 
 class Sender:
@@ -81,21 +83,25 @@ class Sender:
         self._client, self._request, self._stop, self._tell = client, request, stop, tell
         self._random = random.SystemRandom()
 
-    def ask(self, radiograph: bytes) -> httpx.Response:
+    def ask(self, radiograph: bytes, more: Mapping[str, str] | None = None) -> httpx.Response:
         """Sends a radiograph; returns an analysis, or a refusal that would be the same next time.
 
         Tries again after 429, 502, 503, 504 and lost connections for as long as patience lasts. Each wait is as long as
         ``Retry-After`` or, if longer, 1, 2, 4 … 30 s, plus up to a quarter at random.
 
+        Args:
+            more: parameters for this radiograph, besides those of the request.
+
         Raises:
             Unanswered: patience ended, although the service says that it is ready.
             Stopped: patience ended and the service is not ready; or it would refuse every file; or ``stop`` was set.
         """
+        parameters, headers = {**self._request.parameters, **(more or {})}, {"Accept": self._request.accept}
         tries, until = 0, 0.0
         while not self._stop.is_set():
             asked = 0.0
             try:
-                answer = self._client.post(self._request.path, params=self._request.parameters, content=radiograph)
+                answer = self._client.post(self._request.path, params=parameters, headers=headers, content=radiograph)
             except httpx.TransportError as error:
                 _refuse_untrusted(error)
                 trouble = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

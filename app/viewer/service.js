@@ -8,13 +8,32 @@ export class Problem extends Error {
   }
 }
 
+const JSON_TYPE = "application/json";
+const DICOM_TYPE = "application/dicom";
+const PAGE = { radiograph: "true", contours: "true", overlay: "false", uncertainty: "true" };
+const NO_PICTURE = { overlay: "false", uncertainty: "true" };
+
+/** The results that can be downloaded, in their order: how each is asked for, and the name of its file. */
+export const RESULTS = {
+  seg: { path: "segment", type: DICOM_TYPE, file: "segmentation.dcm", onlyDicom: true },
+  sr: { path: "reports/sr", type: DICOM_TYPE, file: "report.dcm", onlyDicom: true },
+  sc: { path: "reports/sc", type: DICOM_TYPE, file: "capture.dcm", onlyDicom: true },
+  pr: { path: "reports/pr", type: DICOM_TYPE, file: "presentation.dcm", onlyDicom: true },
+  fhir: {
+    path: "reports/fhir",
+    type: "application/fhir+json",
+    file: "fhir.json",
+    onlyDicom: true,
+    parameters: { uncertainty: "true" },
+  },
+  text: { path: "score", type: "text/plain", file: "report.txt", parameters: NO_PICTURE },
+  json: { path: "score", type: JSON_TYPE, file: "report.json", parameters: NO_PICTURE },
+};
+
 /** The address to which a radiograph is sent; an empty threshold means the model's. */
-export function address({ threshold, polarity }) {
-  const url = new URL("segment", document.baseURI);
-  url.searchParams.set("radiograph", "true");
-  url.searchParams.set("contours", "true");
-  url.searchParams.set("overlay", "false");
-  url.searchParams.set("uncertainty", "true");
+export function address({ threshold, polarity }, path = "segment", parameters = PAGE) {
+  const url = new URL(path, document.baseURI);
+  Object.entries(parameters).forEach(([name, value]) => url.searchParams.set(name, value));
   if (threshold !== "") url.searchParams.set("threshold", threshold);
   if (polarity !== "as_is") url.searchParams.set("polarity", polarity);
   return url;
@@ -23,17 +42,41 @@ export function address({ threshold, polarity }) {
 /**
  * Sends one radiograph and returns its report.
  *
- * The bytes are sent as the raw body, as a form would also send the file's name.
  * Throws a Problem, or an AbortError once ``signal`` is aborted.
  */
 export async function segment(url, file, key, signal) {
-  const headers = { Accept: "application/json", "Content-Type": "application/octet-stream" };
-  if (key) headers["X-API-Key"] = key;
-  const response = await reach(url, { method: "POST", body: file, headers, signal });
+  const response = await post(url, JSON_TYPE, file, key, signal);
   const answer = await response.json().catch(() => null);
   signal.throwIfAborted();
-  if (response.ok && answer) return answer;
-  throw new Problem(answer?.code ? answer : foreign(response));
+  if (answer) return answer;
+  throw new Problem(foreign(response));
+}
+
+/** Sends a radiograph and returns one of its ``RESULTS`` as a Blob; throws as ``segment``. */
+export async function result(name, settings, file, key, signal) {
+  const { path, type, parameters = {} } = RESULTS[name];
+  const response = await post(address(settings, path, parameters), type, file, key, signal);
+  const content = await response.blob().catch(() => null);
+  signal.throwIfAborted();
+  // A proxy's page must not become a file.
+  const [given] = (response.headers.get("Content-Type") ?? "").split(";");
+  if (content && given.trim().toLowerCase() === type) return content;
+  throw new Problem(foreign(response));
+}
+
+/**
+ * The response to a radiograph; throws a Problem for any other status than success.
+ *
+ * The bytes are sent as the raw body, as a form would also send the file's name.
+ */
+async function post(url, type, file, key, signal) {
+  const headers = { Accept: type, "Content-Type": "application/octet-stream" };
+  if (key) headers["X-API-Key"] = key;
+  const response = await reach(url, { method: "POST", body: file, headers, signal });
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => null);
+  signal.throwIfAborted();
+  throw new Problem(problem?.code ? problem : foreign(response));
 }
 
 async function reach(url, request) {

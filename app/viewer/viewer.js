@@ -1,10 +1,11 @@
 /** The page: takes a radiograph and shows its report. Nothing is kept outside the page's own memory. */
 
 import { copyText, curlCommand } from "./command.js";
+import { handOver, showDownloads, tellDownload } from "./downloads.js";
 import { decodeLayers } from "./layers.js";
 import { Picture } from "./picture.js";
 import { sentence, showProblem, showReport } from "./report.js";
-import { Problem, address, segment } from "./service.js";
+import { Problem, RESULTS, address, result, segment } from "./service.js";
 import { bytes, percent } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -13,7 +14,10 @@ const picture = new Picture($("picture"), $("stage"));
 let radiograph = null;
 let key = "";
 let needsKey = false;
+/** Ends the analysis, and the downloads of its results. */
 let running = null;
+/** What the shown result was made from. */
+let shown = null;
 
 /** Shows one of the page's states: empty, busy, done, failed. */
 function turn(state, words) {
@@ -48,12 +52,14 @@ async function analyse() {
   running?.abort();
   const mine = new AbortController();
   running = mine;
-  const url = address({ threshold: $("threshold").value, polarity: $("polarity").value });
+  const settings = { threshold: $("threshold").value, polarity: $("polarity").value };
+  const url = address(settings);
   turn("busy", `Analysing ${radiograph.name} (${bytes(radiograph.size)})…`);
   try {
     const report = await segment(url, radiograph, key, mine.signal);
     const layers = await decodeLayers(report);
     mine.signal.throwIfAborted();
+    shown = { radiograph, settings, signal: mine.signal };
     show(report, layers, url);
   } catch (error) {
     if (!mine.signal.aborted) fail(error);
@@ -66,6 +72,7 @@ function show(report, layers, url) {
   const lungs = layers.zones.length ? "with the lungs outlined and disease tinted red" : "in which no lungs were found";
   $("picture").setAttribute("aria-label", `Radiograph ${lungs}. ${sentence(report)}`);
   showReport(report);
+  showDownloads(report.image.format);
   $("copy").textContent = "Copy";
   $("command").textContent = curlCommand(url, radiograph.name, needsKey);
   turn("done", `${radiograph.name}: ${sentence(report)}`);
@@ -74,6 +81,33 @@ function show(report, layers, url) {
 function fail(error) {
   clearPicture("No radiograph");
   turn("failed", "No result.");
+  complain(error);
+}
+
+/** Fetches one of the shown radiograph's results; the page stays as it is, also where that fails. */
+async function download(button) {
+  const { radiograph, settings, signal } = shown;
+  const { result: name } = button.dataset;
+  const { file } = RESULTS[name];
+  // Not disabled, as that would take the focus away.
+  button.setAttribute("aria-disabled", "true");
+  $("problem").hidden = true;
+  tellDownload(`Making ${file}…`);
+  try {
+    handOver(await result(name, settings, radiograph, key, signal), file);
+    tellDownload(`${file} is in the browser’s downloads.`);
+  } catch (error) {
+    if (signal.aborted) return;
+    tellDownload(`${file} could not be made.`);
+    complain(error);
+  } finally {
+    button.removeAttribute("aria-disabled");
+  }
+}
+
+/** Says why there is no result, or no file. */
+function complain(error) {
+  $("problem").hidden = false;
   showProblem(error);
   $("problem").scrollIntoView({ block: "nearest" });
   if (error.code === "unauthorised") {
@@ -137,6 +171,10 @@ for (const cell of document.querySelectorAll("[data-zone]")) {
   cell.addEventListener("pointerenter", () => picture.show({ marked: cell.dataset.zone }));
   cell.addEventListener("pointerleave", () => picture.show({ marked: null }));
 }
+$("downloads").addEventListener("click", ({ target }) => {
+  const button = target.closest("button");
+  if (button && !button.hasAttribute("aria-disabled")) download(button);
+});
 $("copy").addEventListener("click", async () => {
   $("copy").textContent = (await copyText($("command"))) ? "Copied" : "Selected";
 });

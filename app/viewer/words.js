@@ -65,10 +65,21 @@ export const ADVICE = {
   different_patients: "Choose two radiographs of the same patient.",
   unsupported_dicom: "Choose a DICOM object with one gray frame: computed or digital radiography, or secondary capture.",
   internal: "Report this to the operator with the request id.",
-  overloaded: "Wait a moment, then analyse again.",
-  not_ready: "The service is starting or ending. Wait a moment, then analyse again.",
-  deadline_exceeded: "The service is busy. Wait a moment, then analyse again.",
+  overloaded: "Wait a moment, then try again.",
+  not_ready: "The service is starting or ending. Wait a moment, then try again.",
+  deadline_exceeded: "The service is busy. Wait a moment, then try again.",
   unreachable: "Check the network and that the service is running. A file over the service’s limit can also end the connection.",
+};
+
+/** A name for each result that can be downloaded, by its name in service.js. */
+export const DOWNLOADS = {
+  seg: "Segmentation",
+  sr: "Structured Report",
+  sc: "Capture",
+  pr: "Presentation State",
+  fhir: "FHIR",
+  text: "Text",
+  json: "JSON",
 };
 
 export const ZONES = {

@@ -12,7 +12,6 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
 from cxr_edge.service import RESULTS, ScoringService
-from tests.app.server import Server
 from tests.docker.orthanc_edge import (
     DICOMWEB_PLUGIN,
     PASSWORD,
@@ -23,6 +22,7 @@ from tests.docker.orthanc_edge import (
     skip_without_orthanc,
     wait_for,
 )
+from tests.support.server import Server
 
 ALL = {"CR", "SEG", "SR", "OT"}
 """A radiograph, and its segmentation, report and secondary capture."""

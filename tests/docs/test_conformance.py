@@ -231,9 +231,10 @@ def yes_no(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def test_the_edge_has_no_dicomweb() -> None:
+def test_the_edges_dicomweb() -> None:
     settings = (ROOT / "docker" / "orthanc" / "orthanc.json").read_text()
-    assert re.findall(r'"Plugins": (.*),', settings) == ['["${EDGE_PYTHON_PLUGIN}"]']
+    (root,) = re.findall(r'"DicomWeb": \{"Enable": true, "Root": "([^"]*)"', settings)
+    assert f"`{root}`" in PAGE
 
 
 CHARACTER_SETS: Final = tuple(named(row[1] for row in table("These are read:")))

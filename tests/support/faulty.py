@@ -1,14 +1,17 @@
 """A service on loopback that answers as told: late, with faults, or not at all."""
 
 import hashlib
+import io
 import json
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from tests.support import ROOT
 
@@ -33,6 +36,8 @@ class Faulty:
     always: by SHA-256 of the body: the fault that meets this file every time.
     turn: how many requests are answered before the fault that meets all others.
     gate: while it is closed, analyses wait.
+    edits: put in place of an answer's fields.
+    parts: put in place of a ZIP's parts; None leaves the part out.
     asked: path with query, headers, SHA-256 of the body and moment of every POST.
     """
 
@@ -45,6 +50,7 @@ class Faulty:
     arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     asked: list[tuple[str, dict[str, str], str, float]] = field(default_factory=list)
     edits: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, bytes | None] = field(default_factory=dict)
 
     @property
     def bodies(self) -> list[str]:
@@ -75,7 +81,22 @@ class _Handler(BaseHTTPRequestHandler):
         faulty.gate.wait(60)
         report = EXAMPLES["segment" if "segment" in self.path else "score"] | faulty.edits
         report["image"] = report["image"] | {"sha256": sha256}
-        self._answer(200, {"Content-Type": "application/json"}, json.dumps(report).encode())
+        if self.path.startswith("/reports?"):
+            self._answer(200, {"Content-Type": "application/zip"}, self._bundle(json.dumps(report).encode()))
+        else:
+            self._answer(200, {"Content-Type": "application/json"}, json.dumps(report).encode())
+
+    def _bundle(self, report: bytes) -> bytes:
+        """A ZIP of what is asked for; all but the JSON say their names."""
+        included = parse_qs(urlsplit(self.path).query)["include"][0].split(",")
+        names = [f"{name}.{'json' if name in ('fhir', 'json') else 'dcm'}" for name in included]
+        parts = {name: report if name == "json.json" else name.encode() for name in names} | self.faulty.parts
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, content in parts.items():
+                if content is not None:
+                    archive.writestr(name, content)
+        return file.getvalue()
 
     def _fail(self, fault: Fault) -> None:
         if fault.status == DROP:

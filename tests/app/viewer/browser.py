@@ -67,6 +67,16 @@ class Viewer:
         """A file by ``drop`` or ``paste``."""
         self.script(_DROP, base64.b64encode(content).decode(), name, kind)
 
+    def keep_downloads(self, folder: Path) -> None:
+        """Stores what the page hands to the browser, without a question."""
+        where = {"behavior": "allow", "downloadPath": str(folder)}
+        self.driver.execute_cdp_cmd("Browser.setDownloadBehavior", where)
+
+    def downloaded(self, path: Path) -> bytes:
+        """The file, once it is whole."""
+        WebDriverWait(self.driver, SECONDS).until(lambda _: path.is_file() and path.stat().st_size)
+        return path.read_bytes()
+
     @property
     def state(self) -> str | None:
         return self["stage"].get_attribute("data-state")

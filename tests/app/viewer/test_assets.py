@@ -11,9 +11,9 @@ from tests.support.programs import program
 from tests.support.server import Server
 
 
-def words(table: str) -> dict[str, object]:
-    """A table of words.js, as JavaScript reads it."""
-    script = f"import {{ {table} }} from {json.dumps(str(FOLDER / 'words.js'))}; console.log(JSON.stringify({table}));"
+def words(table: str, file: str = "words.js") -> dict[str, object]:
+    """A table of a script, as JavaScript reads it."""
+    script = f"import {{ {table} }} from {json.dumps(str(FOLDER / file))}; console.log(JSON.stringify({table}));"
     command = [program("node", "nodejs"), "--no-warnings", "--input-type=module", "--eval", script]
     run = subprocess.run(command, capture_output=True, check=True, text=True)
     found: dict[str, object] = json.loads(run.stdout)
@@ -54,6 +54,10 @@ def test_every_flag_of_the_service_has_plain_words() -> None:
     codes = {value for name, value in vars(quality).items() if name.isupper() and isinstance(value, str)}
     assert codes
     assert codes <= set(words("FLAGS"))
+
+
+def test_every_download_has_a_name() -> None:
+    assert list(words("DOWNLOADS")) == list(words("RESULTS", "service.js"))
 
 
 def test_advice_is_for_problems_that_exist() -> None:

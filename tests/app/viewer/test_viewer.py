@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -9,10 +10,13 @@ import cv2
 import numpy as np
 import pytest
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from app.keys import hash_key, new_key
 from app.reports.schema import NOTICE
+from docs.postman.files import dicom
+from models.phantom import draw_phantom
 from tests.app.viewer.browser import SECONDS, Viewer, chromium
 from tests.support import ROOT
 from tests.support.programs import program
@@ -56,6 +60,14 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def radiograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As DICOM."""
+    path = tmp_path_factory.mktemp("pictures") / "IM000001"
+    dicom(draw_phantom(512)).save_as(path, enforce_file_format=True)
+    return path
+
+
 @cache
 def axe_core() -> str:
     """The script of npm's package."""
@@ -76,6 +88,24 @@ def violations(viewer: Viewer) -> list[str]:
         f"{rule['id']}: {[(node['target'], node['failureSummary']) for node in rule['nodes']]}"
         for rule in result["violations"]
     ]
+
+
+UNANSWERED = "window.fetch = () => new Promise((resolve) => (window.answer = resolve));"
+"""Requests wait until ``answer`` is called."""
+
+
+def buttons(viewer: Viewer) -> list[WebElement]:
+    return viewer["downloads"].find_elements("tag name", "button")
+
+
+def button(viewer: Viewer, words: str) -> WebElement:
+    """The download with that name."""
+    (found,) = [each for each in buttons(viewer) if each.text.startswith(words)]
+    return found
+
+
+def until_told(viewer: Viewer, words: str) -> None:
+    WebDriverWait(viewer.driver, SECONDS).until(lambda _: words in viewer["downloading"].text)
 
 
 def in_script(value: float) -> Decimal:
@@ -253,13 +283,23 @@ def test_the_page_fits_its_window(viewer: Viewer, phantom: Path, width: int, den
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("state", ["empty", "scored", "unscorable", "failed"])
-def test_axe_finds_nothing_wrong(viewer: Viewer, phantom: Path, blank: Path, scheme: str, state: str) -> None:
+@pytest.mark.parametrize("state", ["empty", "scored", "scored DICOM", "unscorable", "failed"])
+def test_axe_finds_nothing_wrong(
+    viewer: Viewer, phantom: Path, radiograph: Path, blank: Path, scheme: str, state: str
+) -> None:
     viewer.open(scheme=scheme)
-    if state in ("scored", "unscorable"):
-        viewer.choose(phantom if state == "scored" else blank)
+    if state in ("scored", "scored DICOM", "unscorable"):
+        viewer.choose({"scored": phantom, "scored DICOM": radiograph, "unscorable": blank}[state])
         viewer.wait("done")
         viewer.script("document.querySelectorAll('details').forEach((details) => (details.open = true))")
+    if state == "scored DICOM":
+        # Under way, and failed.
+        sr = button(viewer, "Structured Report")
+        viewer.script(UNANSWERED)
+        sr.click()
+        assert violations(viewer) == []
+        viewer.script("answer(new Response('', { status: 502 }))")
+        until_told(viewer, "could not be made")
     if state == "failed":
         viewer.bring("drop", b"text", "letter.txt")
         viewer.wait("failed")
@@ -277,6 +317,120 @@ def test_the_shown_command_gives_the_same_score(viewer: Viewer, phantom: Path, t
     assert viewer["copy"].text in ("Copied", "Selected")
 
 
+def test_the_downloads_are_what_the_api_answers(
+    viewer: Viewer, server: Server, radiograph: Path, tmp_path: Path
+) -> None:
+    viewer.keep_downloads(tmp_path)
+    viewer["threshold"].send_keys("0.2")
+    viewer.script("polarity.value = 'auto'")
+    viewer.choose(radiograph)
+    viewer.wait("done")
+    # The settings of the shown result count, not those that are typed for the next one.
+    viewer["threshold"].clear()
+    viewer["threshold"].send_keys("0.9")
+    viewer.requests()
+    settings = "threshold=0.2&polarity=auto"
+    for words, name, path, accept in (
+        ("Segmentation", "segmentation.dcm", "segment?", "application/dicom"),
+        ("Structured Report", "report.dcm", "reports/sr?", "application/dicom"),
+        ("Capture", "capture.dcm", "reports/sc?", "application/dicom"),
+        ("Presentation State", "presentation.dcm", "reports/pr?", "application/dicom"),
+        ("FHIR", "fhir.json", "reports/fhir?uncertainty=true&", "application/fhir+json"),
+        ("Text", "report.txt", "score?uncertainty=true&", "text/plain"),
+    ):
+        button(viewer, words).click()
+        until_told(viewer, f"{name} is in")
+        asked = server.client.post(
+            f"/{path}{settings}", content=radiograph.read_bytes(), headers={"Accept": accept}
+        ).raise_for_status()
+        assert viewer.downloaded(tmp_path / name) == asked.content, name
+    assert len((tmp_path / "report.txt").read_text(encoding="utf-8").splitlines()) == 3
+    button(viewer, "JSON").click()
+    report = json.loads(viewer.downloaded(tmp_path / "report.json"))
+    assert (str(report["score"]), report["threshold"], report["overlay"]) == (viewer["score"].text, 0.2, None)
+    assert report["uncertainty"] is not None
+    # One call for each, and no file's name.
+    sent = [request for request in viewer.requests() if request["method"] == "POST"]
+    assert len(sent) == len(buttons(viewer)) == 7
+    assert radiograph.name not in str(sent)
+    assert viewer.console() == []
+    assert viewer.state == "done"
+
+
+def test_a_picture_has_the_text_and_the_json_only(viewer: Viewer, phantom: Path, tmp_path: Path) -> None:
+    viewer.keep_downloads(tmp_path)
+    viewer.choose(phantom)
+    viewer.wait("done")
+    assert [each.text.split()[0] for each in buttons(viewer)] == ["Text", "JSON"]
+    button(viewer, "Text").click()
+    assert NOTICE in viewer.downloaded(tmp_path / "report.txt").decode()
+
+
+def test_a_download_by_keyboard(viewer: Viewer, radiograph: Path, tmp_path: Path) -> None:
+    viewer.keep_downloads(tmp_path)
+    viewer.choose(radiograph)
+    viewer.wait("done")
+    assert viewer["downloading"].get_attribute("role") == "status"
+    viewer.driver.find_elements("tag name", "summary")[-1].send_keys(Keys.TAB)
+    order = []
+    for _ in range(7):
+        order.append(viewer.script("return document.activeElement.dataset.result"))
+        assert viewer.script("return document.activeElement.matches(':focus-visible')")
+        viewer.press(Keys.TAB)
+    assert order == ["seg", "sr", "sc", "pr", "fhir", "text", "json"]
+    assert viewer.focused == "copy"
+    viewer.driver.execute_script("document.querySelector('[data-result=text]').focus()")
+    viewer.press(Keys.ENTER)
+    viewer.downloaded(tmp_path / "report.txt")
+    # The focus stays where it was.
+    assert viewer.script("return document.activeElement.dataset.result") == "text"
+
+
+def test_a_download_that_fails_leaves_the_result(viewer: Viewer, radiograph: Path, tmp_path: Path) -> None:
+    viewer.keep_downloads(tmp_path)
+    viewer.choose(radiograph)
+    viewer.wait("done")
+    score = viewer["score"].text
+    viewer.script(UNANSWERED)
+    problem = {"title": "Too many requests in flight", "code": "overloaded", "detail": "Full", "request_id": "r1"}
+    refused = f"answer(Response.json({json.dumps(problem)}, {{ status: 503 }}))"
+    page = "answer(new Response('<h1>Log in</h1>', { headers: { 'Content-Type': 'text/html' } }))"
+    sr = button(viewer, "Structured Report")
+    for answer, words in ((refused, "overloaded"), (page, "no answer that this page can read")):
+        sr.click()
+        assert sr.get_attribute("aria-disabled") == "true"
+        assert viewer["downloading"].text == "Making report.dcm…"
+        assert not viewer["problem"].is_displayed()
+        sr.click()  # while it is under way: nothing
+        viewer.script(answer)
+        until_told(viewer, "report.dcm could not be made.")
+        assert words in viewer["problem"].text
+        assert sr.get_attribute("aria-disabled") is None
+        assert (viewer.state, viewer["score"].text) == ("done", score)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_radiograph_ends_the_downloads_of_the_last(viewer: Viewer, radiograph: Path, phantom: Path) -> None:
+    viewer.choose(radiograph)
+    viewer.wait("done")
+    viewer.script(
+        """
+        const asked = window.fetch;
+        window.fetch = (url, request) => {
+          window.fetch = asked;
+          window.left = request.signal;
+          return asked(url, request);
+        };
+        """
+    )
+    viewer.script("document.querySelector('[data-result=sc]').click()")
+    viewer.choose(phantom)
+    viewer.wait("done")
+    assert viewer.script("return left.aborted")
+    assert viewer["downloading"].text == ""
+    assert not viewer["problem"].is_displayed()
+
+
 def test_a_key_is_asked_for_sent_and_forgotten(tmp_path: Path, phantom: Path) -> None:
     key = new_key()
     with running(tmp_path, CXR_API_KEYS=hash_key(key)) as closed, chromium(f"{closed.url}/") as viewer:
@@ -291,6 +445,9 @@ def test_a_key_is_asked_for_sent_and_forgotten(tmp_path: Path, phantom: Path) ->
         assert viewer["score"].text.isdigit()
         assert key not in viewer["command"].text
         assert "X-API-Key" in viewer["command"].text
+        viewer.keep_downloads(tmp_path)
+        button(viewer, "Text").click()
+        assert NOTICE in viewer.downloaded(tmp_path / "report.txt").decode()
         viewer.driver.refresh()
         viewer.choose(phantom)
         viewer.wait("failed")
