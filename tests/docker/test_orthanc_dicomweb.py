@@ -16,12 +16,14 @@ from tests.docker.orthanc_edge import (
     DICOMWEB_PLUGIN,
     PASSWORD,
     PYTHON_PLUGIN,
+    RESULT_SECONDS,
     Edge,
     edge,
     radiograph,
     skip_without_orthanc,
-    wait_for,
 )
+from tests.support.dicoms import write
+from tests.support.polling import until
 from tests.support.server import Server
 
 ALL = {"CR", "SEG", "SR", "OT"}
@@ -53,12 +55,8 @@ def client(archive: Edge) -> Iterator[DICOMwebClient]:
 
 def _stow(client: DICOMwebClient, *sent: Dataset) -> list[str]:
     """``STOW-RS``; the SOP Instance UIDs of what was stored."""
-    files = [BytesIO() for _ in sent]
-    for dataset, file in zip(sent, files, strict=True):
-        dataset.save_as(file, enforce_file_format=True)
-        file.seek(0)
     # The client writes a preamble only for what was read from a file with one.
-    answer = client.store_instances([dcmread(file) for file in files])
+    answer = client.store_instances([dcmread(BytesIO(write(dataset))) for dataset in sent])
     return [str(item.ReferencedSOPInstanceUID) for item in answer.ReferencedSOPSequence]
 
 
@@ -84,7 +82,7 @@ def test_what_is_stowed_comes_back_with_its_results(archive: Edge, client: DICOM
     sent = radiograph()
     assert _stow(client, sent) == [sent.SOPInstanceUID]
     study = str(sent.StudyInstanceUID)
-    wait_for(lambda: set(_found(client, study)) == ALL, "the results in QIDO-RS")
+    until(lambda: set(_found(client, study)) == ALL, "the results in QIDO-RS", RESULT_SECONDS)
     found = _found(client, study)
     assert found["CR"].SOPInstanceUID == sent.SOPInstanceUID
     assert len({answer.SeriesInstanceUID for answer in found.values()}) == len(ALL)
