@@ -35,7 +35,8 @@ export async function decodeLayers(report) {
   };
 }
 
-async function bitmap({ media_type, data }, options = {}) {
+/** The picture of an answer, decoded. */
+export async function bitmap({ media_type, data }, options = {}) {
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
   return createImageBitmap(new Blob([bytes], { type: media_type }), options);
 }

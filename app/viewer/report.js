@@ -5,7 +5,7 @@ import { ADVICE, FLAGS, STEPS, percent } from "./words.js";
 const $ = (id) => document.getElementById(id);
 
 /** An element with attributes and children; text is never read as HTML. */
-function element(tag, attributes = {}, ...children) {
+export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   Object.entries(attributes).forEach(([name, value]) => made.setAttribute(name, value));
   made.append(...children);

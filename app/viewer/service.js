@@ -52,6 +52,19 @@ export async function segment(url, file, key, signal) {
   throw new Problem(foreign(response));
 }
 
+/** Sends two radiographs of one patient and returns what changed; throws as ``segment``. */
+export async function compare(settings, earlier, later, key, signal) {
+  const form = new FormData();
+  // The part's name stands for the file's, which may name the patient.
+  form.append("earlier", earlier, "earlier");
+  form.append("later", later, "later");
+  const response = await post(address(settings, "compare", {}), JSON_TYPE, form, key, signal);
+  const answer = await response.json().catch(() => null);
+  signal.throwIfAborted();
+  if (answer) return answer;
+  throw new Problem(foreign(response));
+}
+
 /** Sends a radiograph and returns one of its ``RESULTS`` as a Blob; throws as ``segment``. */
 export async function result(name, settings, file, key, signal) {
   const { path, type, parameters = {} } = RESULTS[name];
@@ -67,12 +80,14 @@ export async function result(name, settings, file, key, signal) {
 /**
  * The response to a radiograph; throws a Problem for any other status than success.
  *
- * The bytes are sent as the raw body, as a form would also send the file's name.
+ * One radiograph is sent as the raw body, as a form would also send the file's name.
  */
-async function post(url, type, file, key, signal) {
-  const headers = { Accept: type, "Content-Type": "application/octet-stream" };
+async function post(url, type, body, key, signal) {
+  const headers = { Accept: type };
+  // A form names its own boundary.
+  if (!(body instanceof FormData)) headers["Content-Type"] = "application/octet-stream";
   if (key) headers["X-API-Key"] = key;
-  const response = await reach(url, { method: "POST", body: file, headers, signal });
+  const response = await reach(url, { method: "POST", body, headers, signal });
   if (response.ok) return response;
   const problem = await response.json().catch(() => null);
   signal.throwIfAborted();

@@ -1,11 +1,12 @@
 /** The page: takes a radiograph and shows its report. Nothing is kept outside the page's own memory. */
 
 import { copyText, curlCommand } from "./command.js";
+import { showComparison, tellComparison } from "./comparison.js";
 import { handOver, showDownloads, tellDownload } from "./downloads.js";
 import { decodeLayers } from "./layers.js";
 import { Picture } from "./picture.js";
 import { sentence, showProblem, showReport } from "./report.js";
-import { Problem, RESULTS, address, result, segment } from "./service.js";
+import { Problem, RESULTS, address, compare, result, segment } from "./service.js";
 import { bytes, percent } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -73,6 +74,7 @@ function show(report, layers, url) {
   $("picture").setAttribute("aria-label", `Radiograph ${lungs}. ${sentence(report)}`);
   showReport(report);
   showDownloads(report.image.format);
+  showComparison(null);
   $("copy").textContent = "Copy";
   $("command").textContent = curlCommand(url, radiograph.name, needsKey);
   turn("done", `${radiograph.name}: ${sentence(report)}`);
@@ -105,6 +107,21 @@ async function download(button) {
   }
 }
 
+/** Compares the shown radiograph with an earlier one; the page's result stays as it is, also where that fails. */
+async function compareWith(earlier) {
+  const { radiograph, settings, signal } = shown;
+  $("problem").hidden = true;
+  await showComparison(null);
+  tellComparison(`Comparing with ${earlier.name}…`);
+  try {
+    await showComparison(await compare(settings, earlier, radiograph, key, signal));
+  } catch (error) {
+    if (signal.aborted) return;
+    tellComparison(`${earlier.name} could not be compared.`);
+    complain(error);
+  }
+}
+
 /** Says why there is no result, or no file. */
 function complain(error) {
   $("problem").hidden = false;
@@ -127,6 +144,11 @@ $("file").addEventListener("change", () => {
   choose([...$("file").files]);
   // Without this, choosing the same file again, for instance after a change, would fire no event.
   $("file").value = "";
+});
+$("earlier").addEventListener("change", () => {
+  const [earlier] = $("earlier").files;
+  if (earlier) compareWith(earlier);
+  $("earlier").value = "";
 });
 $("invitation").addEventListener("click", () => $("file").click());
 $("controls").addEventListener("submit", (event) => {

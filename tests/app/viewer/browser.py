@@ -63,6 +63,10 @@ class Viewer:
     def choose(self, path: Path) -> None:
         self["file"].send_keys(str(path))
 
+    def rows(self, body: str) -> list[WebElement]:
+        """Of the table with this body."""
+        return self[body].find_elements("tag name", "tr")
+
     def bring(self, kind: str, content: bytes, name: str) -> None:
         """A file by ``drop`` or ``paste``."""
         self.script(_DROP, base64.b64encode(content).decode(), name, kind)

@@ -451,3 +451,58 @@ def test_a_key_is_asked_for_sent_and_forgotten(tmp_path: Path, phantom: Path) ->
         viewer.driver.refresh()
         viewer.choose(phantom)
         viewer.wait("failed")
+
+
+@pytest.fixture(scope="session")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The phantom before its disease spread, larger."""
+    path = tmp_path_factory.mktemp("pictures") / "earlier one.png"
+    assert cv2.imwrite(str(path), draw_phantom(700, ("right_lower",)))
+    return path
+
+
+def test_two_radiographs_side_by_side(viewer: Viewer, server: Server, phantom: Path, earlier: Path) -> None:
+    viewer.choose(phantom)
+    viewer.wait("done")
+    score = viewer["score"].text
+    assert not viewer["comparison"].is_displayed()
+    viewer["earlier"].send_keys(str(earlier))
+    WebDriverWait(viewer.driver, SECONDS).until(lambda _: viewer["comparison"].is_displayed())
+    asked = server.client.post(
+        "/compare?overlay=false", files={"earlier": earlier.read_bytes(), "later": phantom.read_bytes()}
+    ).json()
+    change = asked["change"]
+    assert f"{change['score']:+}" in viewer["comparing"].text
+    rows = [[cell.text for cell in row.find_elements("xpath", "*")] for row in viewer.rows("changes")]
+    for (zone, before, after, difference, beyond), found in zip(rows, change["zones"], strict=True):
+        assert zone == found["zone"].replace("_", " ")
+        shares = [
+            next(one["share"] for one in asked[name]["zones"] if one["zone"] == found["zone"])
+            for name in ("earlier", "later")
+        ]
+        assert [float(text.split("\u202f")[0]) for text in (before, after)] == pytest.approx(
+            [100 * share for share in shares], abs=0.06
+        )
+        assert float(difference.replace("−", "-")) == pytest.approx(100 * found["change"], abs=0.06)
+        assert beyond == ("yes" if found["exceeds_repeat"] else "no")
+    sizes = viewer.script("return [...document.querySelectorAll('#pair canvas')].map((one) => [one.width, one.height])")
+    assert sizes[0] == sizes[1], "the same scale"
+    assert viewer["score"].text == score
+    assert violations(viewer) == []
+    # Another radiograph has not been compared.
+    viewer.choose(phantom)
+    viewer.wait("done")
+    assert not viewer["comparison"].is_displayed()
+
+
+def test_a_comparison_that_fails_leaves_the_result(viewer: Viewer, phantom: Path, tmp_path: Path) -> None:
+    viewer.choose(phantom)
+    viewer.wait("done")
+    score = viewer["score"].text
+    note = tmp_path / "notes.txt"
+    note.write_text("no picture")
+    viewer["earlier"].send_keys(str(note))
+    WebDriverWait(viewer.driver, SECONDS).until(lambda _: viewer["problem"].is_displayed())
+    assert "unsupported_format" in viewer["problem"].text
+    assert viewer["comparing"].text == "notes.txt could not be compared."
+    assert (viewer.state, viewer["score"].text) == ("done", score)
