@@ -7,8 +7,8 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
-from app.http.context import RequestContext
-from app.http.openapi import add_examples
+from app.http.context import VERSION_HEADER, RequestContext
+from app.http.openapi import complete
 from app.http.problems import add_problem_handlers
 from app.http.request_id import REQUEST_ID_HEADER
 from app.http.security_headers import SecurityHeaders
@@ -53,6 +53,8 @@ def create_app(
         version=VERSION,
         description=_DESCRIPTION,
         lifespan=lifespan,
+        # Generators make functions' names from these: short, and the same for ever.
+        generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
         static_url=pages.STATIC,
@@ -65,7 +67,7 @@ def create_app(
     app.include_router(operations.health)
     app.include_router(operations.router)
     app.include_router(pages.router)
-    add_examples(app)
+    complete(app)
     return app
 
 
@@ -78,6 +80,6 @@ def _add_middleware(app: FastAPI, service: Service) -> None:
             allow_origins=service.settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", REQUEST_ID_HEADER],
-            expose_headers=["Retry-After", REQUEST_ID_HEADER],
+            expose_headers=["Retry-After", REQUEST_ID_HEADER, VERSION_HEADER],
         )
     app.add_middleware(SecurityHeaders)

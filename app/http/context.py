@@ -11,7 +11,9 @@ from app.http.problems import CLIENT_GONE, bug_response
 from app.http.request_id import REQUEST_ID_HEADER, choose_request_id
 from app.logs import REQUEST_LOGGER, log_event
 from app.metrics import Metrics
+from app.version import VERSION
 
+VERSION_HEADER = "X-Service-Version"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
 
@@ -40,7 +42,8 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = state["request_id"]
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID_HEADER], headers[VERSION_HEADER] = state["request_id"], VERSION
             await send(message)
 
         try:

@@ -38,7 +38,9 @@ def report_zones(analysis: Analysis) -> list[schema.Zone]:
 def report_uncertainty(analysis: Analysis) -> schema.Uncertainty | None:
     """The range of the score, if it was asked for."""
     found = analysis.spread
-    return None if found is None else schema.Uncertainty(score_range=found.scores, coverage=found.coverage)
+    if found is None:
+        return None
+    return schema.Uncertainty(score_range=found.scores and list(found.scores), coverage=found.coverage)
 
 
 def report_models(workflow: Workflow) -> schema.Models:
@@ -96,7 +98,7 @@ def _report_zone(analysis: Analysis, zone: schema.ZoneName, share: float) -> sch
     interval = None
     if analysis.spread is not None:
         least, most = analysis.spread.shares[ZONES.index(zone)]
-        interval = round(least, _PLACES), round(most, _PLACES)
+        interval = [round(least, _PLACES), round(most, _PLACES)]
     return schema.Zone(zone=zone, share=round(share, _PLACES), affected=analysis.affects(share), interval=interval)
 
 

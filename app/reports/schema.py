@@ -4,17 +4,22 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.errors import Problem
 from models.precision import Precision
+from models.quality import codes
 
 NOTICE: Final = "Research use only. Not a medical device."
 
 ZoneName = Literal["right_upper", "right_middle", "right_lower", "left_upper", "left_middle", "left_lower"]
 Score = Annotated[int, Field(ge=0, le=6)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Flag = Annotated[str, Field(json_schema_extra={"enum": list(codes.ALL)})]
+Code = Annotated[str, Field(json_schema_extra={"enum": sorted(kind.code for kind in Problem.__subclasses__())})]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Clients must not break on fields that a later version adds, so the schema allows more.
+    model_config = ConfigDict(frozen=True)
 
 
 class Zone(_Frozen):
@@ -23,8 +28,11 @@ class Zone(_Frozen):
     zone: ZoneName
     share: Share | None = Field(description="diseased share of the zone; null where its lung was not found")
     affected: bool | None = Field(description="share strictly over the threshold; null without a score")
-    interval: tuple[Share, Share] | None = Field(
-        None, description="least and greatest that the share could be; only with uncertainty=true, as `uncertainty`"
+    interval: list[Share] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="least and greatest that the share could be; only with uncertainty=true, as `uncertainty`",
     )
 
 
@@ -32,7 +40,7 @@ class Quality(_Frozen):
     """Whether the radiograph could be scored, and what speaks against trusting the score."""
 
     scorable: bool
-    flags: list[str]
+    flags: list[Flag]
 
 
 class Dicom(_Frozen):
@@ -44,7 +52,9 @@ class Dicom(_Frozen):
     body_part: str | None
     presentation_intent: str | None
     burned_in_annotation: str | None
-    pixel_spacing: tuple[float, float] | None = Field(description="millimetres between rows and between columns")
+    pixel_spacing: list[float] | None = Field(
+        min_length=2, max_length=2, description="millimetres between rows and between columns"
+    )
     photometric_interpretation: str | None
     transfer_syntax: str = Field(description="its UID")
 
@@ -52,7 +62,9 @@ class Dicom(_Frozen):
 class Uncertainty(_Frozen):
     """How far the score could be off."""
 
-    score_range: tuple[Score, Score] | None = Field(description="least and greatest; null without a score")
+    score_range: list[Score] | None = Field(
+        min_length=2, max_length=2, description="least and greatest; null without a score"
+    )
     coverage: float = Field(
         gt=0, le=1, description="how often the range contained the readers' consensus when this was measured"
     )
@@ -205,5 +217,5 @@ class ProblemReport(BaseModel):
     title: str
     status: int
     detail: str
-    code: str = Field(description="stable; see docs/api.md for all of them")
+    code: Code = Field(description="stable; see docs/api.md for all of them")
     request_id: str

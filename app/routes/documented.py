@@ -7,13 +7,10 @@ from app import errors
 BINARY: Final = {"type": "string", "format": "binary"}
 BODY: Final = {
     "required": True,
-    "description": "One radiograph (PNG, JPEG, TIFF, BMP or DICOM), as the part `file` of a form or as the raw body.",
+    "description": "One radiograph (PNG, JPEG, TIFF, BMP or DICOM), as the part `file` of a form or as the raw body "
+    "of any declared type.",
     "content": {
         "multipart/form-data": {"schema": {"type": "object", "required": ["file"], "properties": {"file": BINARY}}},
-        **{
-            media_type: {"schema": BINARY}
-            for media_type in ("image/png", "image/jpeg", "image/tiff", "image/bmp", "application/dicom")
-        },
         "application/octet-stream": {"schema": BINARY},
     },
 }
@@ -30,20 +27,46 @@ PAIR_BODY: Final = {
         }
     },
 }
-_PROBLEMS: Final = (
+
+
+def problem_responses(*problems: type[errors.Problem]) -> dict[int | str, dict[str, Any]]:
+    """The answers of these problems by status, with their headers, as they are sent."""
+    by_status: dict[int | str, list[type[errors.Problem]]] = {}
+    for problem in problems:
+        by_status.setdefault(problem.status, []).append(problem)
+    return {
+        status: {
+            "description": "; ".join(problem.title for problem in found),
+            "headers": _HEADERS.get(status, {}),
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemReport"}}},
+        }
+        for status, found in by_status.items()
+    }
+
+
+_HEADERS: Final[dict[int | str, dict[str, Any]]] = {
+    401: {"WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}}},
+    **{
+        status: {"Retry-After": {"description": "seconds to wait", "schema": {"type": "integer"}}}
+        for status in (503, 504)
+    },
+}
+"""By status, beside those of every answer."""
+PROBLEM_RESPONSES: Final = problem_responses(
     errors.NoFile,
+    errors.EmptyFile,
+    errors.InvalidParameter,
     errors.Unauthorised,
     errors.NotAcceptable,
     errors.UploadTooLarge,
     errors.UnsupportedFormat,
     errors.UnreadableImage,
+    errors.ImageTooLarge,
+    errors.ImageTooSmall,
+    errors.UnsupportedDicom,
+    errors.Internal,
     errors.Overloaded,
+    errors.NotReady,
     errors.DeadlineExceeded,
 )
-PROBLEM_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    problem.status: {
-        "description": problem.title,
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemReport"}}},
-    }
-    for problem in _PROBLEMS
-}
+"""Of each route that analyses a radiograph."""

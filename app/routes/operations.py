@@ -7,9 +7,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from app.errors import Internal, NotReady, Problem, Unauthorised
-from app.reports.schema import NOTICE, ProblemReport
+from app.errors import Internal, NotReady, Unauthorised
+from app.reports.schema import NOTICE
 from app.routes.authentication import require_operations_key
+from app.routes.documented import problem_responses
 from app.service import Service
 from app.version import BUILD, VERSION
 from models.runtime.stage import Stage
@@ -47,12 +48,8 @@ class ModelsReport(BaseModel):
     notice: str = NOTICE
 
 
-def _may_answer(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    return {problem.status: {"model": ProblemReport, "description": problem.title} for problem in problems}
-
-
 @health.head("/health/live", include_in_schema=False)
-@health.get("/health/live", responses=_may_answer(Internal))
+@health.get("/health/live", responses=problem_responses(Internal))
 async def live(request: Request) -> Health:
     """Whether the process works at all; it also answers while the networks load."""
     service: Service = request.app.state.service
@@ -62,7 +59,7 @@ async def live(request: Request) -> Health:
 
 
 @health.head("/health/ready", include_in_schema=False)
-@health.get("/health/ready", responses=_may_answer(NotReady))
+@health.get("/health/ready", responses=problem_responses(NotReady))
 async def ready(request: Request) -> Health:
     """Whether radiographs are accepted: both stages are loaded, warmed up and self-tested, and it is not draining."""
     service: Service = request.app.state.service
@@ -73,7 +70,7 @@ async def ready(request: Request) -> Health:
 @router.get(
     "/metrics",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}}}, **_may_answer(Unauthorised)},
+    responses={200: {"content": {"text/plain": {}}}, **problem_responses(Unauthorised)},
 )
 async def metrics(request: Request) -> Response:
     """Prometheus metrics."""
@@ -81,7 +78,7 @@ async def metrics(request: Request) -> Response:
     return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/models", responses=_may_answer(Unauthorised, NotReady))
+@router.get("/models", responses=problem_responses(Unauthorised, NotReady))
 async def models(request: Request) -> ModelsReport:
     """The loaded networks with their cards."""
     service: Service = request.app.state.service

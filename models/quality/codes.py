@@ -21,6 +21,28 @@ LUNGS_CUT_OFF = "lungs_cut_off"
 MIRRORED = "mirrored"
 BORDERLINE = "borderline"
 
+ALL = (
+    NOT_CHEST,
+    NOT_FRONTAL,
+    VIEW_UNKNOWN,
+    BURNED_IN,
+    FOR_PROCESSING,
+    DAMAGED_HEADER,
+    INVERTED_POLARITY,
+    ROTATED,
+    LOW_RESOLUTION,
+    LOW_CONTRAST,
+    OVER_EXPOSED,
+    UNDER_EXPOSED,
+    LUNGS_NOT_FOUND,
+    SINGLE_LUNG,
+    LUNGS_MERGED,
+    LUNGS_CUT_OFF,
+    MIRRORED,
+    BORDERLINE,
+)
+"""Every code there is."""
+
 REFUSING = frozenset({NOT_CHEST, NOT_FRONTAL, ROTATED, LUNGS_NOT_FOUND, SINGLE_LUNG})
 """Flags with which a radiograph gets no score. An inverted one that is not inverted back gets none either."""
 
