@@ -35,6 +35,12 @@ class Metrics:
             ("route", "method", "status"),
             registry=self.registry,
         )
+        self.callers = Counter(
+            "cxr_caller_requests",
+            "Requests answered, by the name of the caller's key and status",
+            ("caller", "status"),
+            registry=self.registry,
+        )
         self.latency = Histogram(
             "cxr_request_seconds",
             "From the first byte of a request to the last of its answer",

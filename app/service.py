@@ -182,6 +182,7 @@ class Service:
             "ready",
             device=device,
             precision={name: stage.precision for name, stage in started.stages.items()},
+            weights={name: stage.card.sha256 if stage.card else None for name, stage in started.stages.items()},
             batch_size=started.batch_sizes,
             start_seconds=round(seconds, 2),
             resident_mib=round(process.memory_info().rss / 2**20),

@@ -10,7 +10,7 @@ from dotenv import dotenv_values
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.keys import is_hash
+from app.keys import is_entry
 
 MEBIBYTE = 1024 * 1024
 DRAIN_SECONDS = 5
@@ -95,9 +95,10 @@ class Settings(BaseSettings):
     @classmethod
     def _hashed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         # The message must not repeat the value: it may be the key itself.
-        if not all(map(is_hash, value)):
+        if not all(map(is_entry, value)):
             raise ValueError(
-                "expected SHA-256 hashes of keys, 64 hexadecimal digits each (python -m app.keys makes both)"
+                "expected SHA-256 hashes of keys, 64 hexadecimal digits each, or name:hash (python -m app.keys NAME "
+                "makes a key and its entry)"
             )
         return value
 

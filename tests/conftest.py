@@ -32,7 +32,9 @@ MARKED = {
     "slow": (
         "app/test_bugs.py",
         "app/test_security.py",
+        "app/test_as_operated.py",
         "app/test_ending.py",
+        "docs/test_generated_clients.py",
         "app/test_start.py",
         "benchmarks",
         "models/training",

@@ -66,6 +66,8 @@ class RequestContext:
         self._metrics.latency.labels(route).observe(seconds)
         if "problem" in state:
             self._metrics.problems.labels(state["problem"]).inc()
+        if "caller" in state["log"]:
+            self._metrics.callers.labels(state["log"]["caller"], status).inc()
         if route in _QUIET_ROUTES:
             return
         log_event(

@@ -7,7 +7,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
 from app.errors import Unauthorised
-from app.keys import is_among
+from app.keys import caller_of
 from app.service import Service
 
 _bearer = HTTPBearer(auto_error=False, description="An API key, where the operator has set any")
@@ -24,15 +24,20 @@ async def _offered(
 async def require_key(request: Request, offered: Annotated[str, Depends(_offered)]) -> None:
     """Requires a valid API key for an analysis, unless no keys are set; raises Unauthorised."""
     service: Service = request.app.state.service
-    _check(offered, service.settings.api_keys)
+    _check(request, offered, service.settings.api_keys)
 
 
 async def require_operations_key(request: Request, offered: Annotated[str, Depends(_offered)]) -> None:
     """Requires a valid operations key, unless none are set; raises Unauthorised."""
     service: Service = request.app.state.service
-    _check(offered, service.settings.operations_keys)
+    _check(request, offered, service.settings.operations_keys)
 
 
-def _check(offered: str, hashes: tuple[str, ...]) -> None:
-    if hashes and not is_among(offered, hashes):
+def _check(request: Request, offered: str, entries: tuple[str, ...]) -> None:
+    """Names the caller in the request's log line; raises Unauthorised for an unknown one."""
+    if not entries:
+        return
+    caller = caller_of(offered, entries)
+    if caller is None:
         raise Unauthorised("This needs an API key", {"WWW-Authenticate": "Bearer"})
+    request.state.log["caller"] = caller

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.keys import hash_key, is_hash, new_key
+from app.keys import hash_key, is_entry, new_key
 from tests.support.polling import until
 from tests.support.server import Server, running
 
@@ -65,13 +65,37 @@ def problem_of(answer: bytes) -> dict[str, object]:
     return found
 
 
-def test_a_new_key_and_its_hash_belong_together() -> None:
-    output = subprocess.run([sys.executable, "-m", "app.keys"], check=True, capture_output=True, text=True).stdout
-    key, digest = (line.split()[1] for line in output.splitlines())
-    assert hash_key(key) == digest
-    assert is_hash(digest)
-    assert not is_hash(key)
+@pytest.mark.parametrize(("arguments", "name"), [([], ""), (["ris-2"], "ris-2:")], ids=["without a name", "named"])
+def test_a_new_key_and_its_entry_belong_together(arguments: list[str], name: str) -> None:
+    command = [sys.executable, "-m", "app.keys", *arguments]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    key, entry = (line.split()[1] for line in output.splitlines())
+    assert entry == f"{name}{hash_key(key)}"
+    assert is_entry(entry)
+    assert not is_entry(key)
     assert new_key() != new_key()
+
+
+@pytest.mark.parametrize("name", ["two words", "a:b", "", "ü", "a" * 33])
+def test_a_name_that_would_break_logs_is_refused(name: str) -> None:
+    assert not is_entry(f"{name}:{hash_key('k')}")
+    ended = subprocess.run([sys.executable, "-m", "app.keys", name], check=False, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (2, "")
+
+
+def test_callers_are_known_by_the_name_of_their_key(tmp_path: Path, phantom_png: bytes) -> None:
+    entries = f"ris:{hash_key('first')},{hash_key('second')}"
+    with running(tmp_path, HASTY, CXR_API_KEYS=entries) as server:
+        for key, status in (("first", 200), ("second", 200), ("third", 401)):
+            answer = server.client.post("/score?overlay=false", content=phantom_png, headers={"x-api-key": key})
+            assert answer.status_code == status
+        short = hash_key("second")[:8]
+        assert server.metric("cxr_caller_requests_total", caller="ris", status="200") == 1
+        assert server.metric("cxr_caller_requests_total", caller=short) == 1
+        lines = [line for line in server.log_lines() if line["message"] == "answered" and line["route"] == "/score"]
+        assert [line.get("caller") for line in lines] == ["ris", short, None]
+        (ready,) = (line for line in server.log_lines() if line["message"] == "ready")
+        assert set(ready["weights"]) == {"lungs", "disease"}  # type: ignore[call-overload]
 
 
 def test_operations_are_closed_apart_from_analyses(tmp_path: Path, phantom_png: bytes) -> None:
