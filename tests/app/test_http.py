@@ -157,7 +157,7 @@ def test_what_makes_no_score_affects_no_zone(server: Server) -> None:
         ({"Overlay": "false"}, "Overlay: no such parameter; perhaps overlay is meant"),
         (
             {"x" * 50: ""},
-            "x" * 40 + ": no such parameter; there are threshold, polarity, overlay, overlay_format, uncertainty",
+            "x" * 40 + ": no such parameter; there are threshold, polarity, uncertainty, overlay, overlay_format",
         ),
         ({"threshold": "half"}, "threshold: expected a number"),
         ({"threshold": "nan"}, "threshold: expected a finite number"),

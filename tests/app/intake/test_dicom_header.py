@@ -163,7 +163,7 @@ def test_the_json_block() -> None:
         "body_part": "CHEST",
         "presentation_intent": "FOR PRESENTATION",
         "burned_in_annotation": "NO",
-        "pixel_spacing": (0.14, 0.15),
+        "pixel_spacing": [0.14, 0.15],
         "photometric_interpretation": "MONOCHROME2",
         "transfer_syntax": uid.ExplicitVRLittleEndian,
     }
