@@ -8,8 +8,9 @@ from app.errors import EmptyFile
 from app.intake.dicom import read_dicom
 from app.intake.gray import Gray
 from app.intake.pictures import read_picture
-from app.intake.radiograph import Format, Limits, Radiograph, Upload
+from app.intake.radiograph import Radiograph
 from app.intake.sniff import sniff
+from app.intake.upload import Format, Limits, Upload
 
 Decoder = Callable[[Upload, Format, Limits], Gray]
 _DECODERS: Final[Mapping[Format, Decoder]] = {

@@ -6,7 +6,7 @@ from typing import Final
 from PIL import Image, ImageFile, TiffImagePlugin
 
 from app.errors import ImageTooLarge, UnreadableImage
-from app.intake.radiograph import Limits
+from app.intake.upload import Limits
 
 HEADER_READS: Final = 10_000
 HEADER_BYTES: Final = 4 * 1024 * 1024

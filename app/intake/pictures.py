@@ -22,7 +22,7 @@ from app.intake import png
 from app.intake.gray import Gray, gray_of_8_bit, gray_of_16_bit_colour, scaled, upright
 from app.intake.guards import MeteredFile, check_structure
 from app.intake.jpeg import decode_jpeg
-from app.intake.radiograph import Format, Limits, Upload
+from app.intake.upload import Format, Limits, Upload
 
 # What Pillow's plugins and OpenCV raise for damaged files, found by fuzzing and by reading their code.
 DAMAGE: Final = (

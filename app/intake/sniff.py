@@ -3,7 +3,7 @@
 from typing import Final
 
 from app.errors import UnsupportedFormat
-from app.intake.radiograph import Format, Upload
+from app.intake.upload import Format, Upload
 from app.intake.wrappings import advice_by_content
 
 _READ: Final[tuple[tuple[bytes, Format], ...]] = (

@@ -9,7 +9,7 @@ from pydicom import Dataset
 
 from app.errors import UnreadableImage, UnsupportedDicom
 from app.intake.dicom.elements import read_integer
-from app.intake.radiograph import Limits
+from app.intake.upload import Limits
 
 _GRAY: Final = frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"})
 _MIN_BITS, _MAX_BITS = 8, 16

@@ -15,7 +15,7 @@ from app.intake.dicom.objects import check_object
 from app.intake.dicom.parsing import HEADER_BYTES, Parsed, parse
 from app.intake.dicom.pixels import exceed_header, read_pixel_module
 from app.intake.gray import Gray
-from app.intake.radiograph import Limits, Upload
+from app.intake.upload import Limits, Upload
 from models import quality
 
 
