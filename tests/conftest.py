@@ -24,6 +24,7 @@ MARKED = {
     "system": (
         "docker",
         "app/viewer",
+        "app/reports/dicom/test_cornerstone.py",
         "app/reports/dicom/test_orthanc.py",
         "docs/test_postman.py",
         "docs/test_snippets.py",
