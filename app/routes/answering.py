@@ -79,7 +79,7 @@ async def answer_pair(
     """
 
     async def receive(service: Service) -> list[bytearray]:
-        return await read_parts(request, names, 2 * service.limits.max_upload_bytes)
+        return await read_parts(request, names, service.limits.max_upload_bytes)
 
     async def analyse(service: Service, uploads: Sequence[bytearray], clock: Stopwatch) -> Answered:
         first, _ = await _analysed(request, service, uploads[0], query, overlay, accept_any, _render_nothing, clock)
