@@ -103,12 +103,8 @@ def _table(first: int, shares: NDArray[np.float64]) -> SoftcopyVOILUTTransformat
     """``shares`` of white 0..1 [N] for the values from ``first`` on."""
     entries = np.rint(shares * np.iinfo(np.uint16).max).astype(np.uint16)
     table = VOILUT(0, entries)
-    if first < 0:
-        # highdicom takes none below zero. All three values have the sign.
-        count = len(entries) - (1 << 16) if len(entries) >= 1 << 15 else len(entries)
-        table.add_new("LUTDescriptor", "SS", [count, first, 16])
-    else:
-        table.LUTDescriptor = [len(entries) & 0xFFFF, first, 16]
+    # highdicom takes no value below zero. The count has no sign whatever the others have (pydicom writes it so).
+    table.add_new("LUTDescriptor", "SS" if first < 0 else "US", [len(entries) & 0xFFFF, first, 16])
     return SoftcopyVOILUTTransformation(voi_luts=[table])
 
 

@@ -9,12 +9,15 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
 from app.errors import UnsupportedDicom
 from app.intake import Limits, Radiograph, decode
+from app.intake.dicom.grayscale import Grayscale, Lookup, Window
 from app.reports.dicom import check_presentable, presentation_state
 from app.reports.dicom.presentation_state import write_presentation_state
 from models.analysis import Analysis
@@ -157,3 +160,21 @@ def test_a_palette_is_refused() -> None:
     _, radiograph = sent(PhotometricInterpretation="PALETTE COLOR", **colours)
     with pytest.raises(UnsupportedDicom, match="palette"):
         check_presentable(radiograph)
+
+
+@pytest.mark.parametrize("first", [-32768, -1, 0, 65535])
+@pytest.mark.parametrize("count", [2, 32767, 32768, 65535, 65536])
+def test_tables_of_any_size_and_start_can_be_written(first: int, count: int) -> None:
+    entries = np.arange(count, dtype=np.float64)
+    shown = Grayscale((1.0, 0.0), Lookup(first, entries, max(count - 1.0, 1.0)), False, None, False)
+    state = dcmread(BytesIO(write_presentation_state(case_of(full_source()), shown)))
+    (table,) = state.SoftcopyVOILUTSequence[0].VOILUTSequence
+    assert list(table.LUTDescriptor) == [count & 0xFFFF, first, 16]
+    assert len(table.LUTData) == 2 * count
+
+
+@given(st.tuples(*(st.floats(-1e300, 1e300) for _ in range(2)), st.floats(1, 1e300)))
+def test_windows_of_any_numbers_can_be_written(numbers: tuple[float, float, float]) -> None:
+    slope, centre, width = numbers
+    shown = Grayscale((slope or 1.0, centre), Window(centre, width, "LINEAR"), False, None, False)
+    assert dcmread(BytesIO(write_presentation_state(case_of(full_source()), shown))).Modality == "PR"
