@@ -372,6 +372,8 @@ def test_a_download_by_keyboard(viewer: Viewer, radiograph: Path, tmp_path: Path
     viewer.wait("done")
     assert viewer["downloading"].get_attribute("role") == "status"
     viewer.driver.find_elements("tag name", "summary")[-1].send_keys(Keys.TAB)
+    assert viewer.focused == "earlier"
+    viewer.press(Keys.TAB)
     order = []
     for _ in range(7):
         order.append(viewer.script("return document.activeElement.dataset.result"))
