@@ -32,7 +32,7 @@ _MEAN_SLACK: Final = 16
 _SEAM: Final = 3
 """A step between the mean grays of two rows, in gray levels.
 
-Pictures with a mean out of range had steps of 4 or more, as one intact radiograph in twenty has.
+Pictures with a mean out of range had steps of 4 or more; one intact radiograph in sixteen is over this limit.
 """
 
 
