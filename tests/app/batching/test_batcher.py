@@ -190,9 +190,11 @@ async def test_a_lost_device_fails_all_and_says_so_once(rig: Rig, moment: str) -
     waiting = rig.request(1)
     await rig.queued("lungs", 1)
     rig.disease.gate.set()
-    for request in (running, waiting):
-        with pytest.raises(DeviceLost):
-            await request
+    with pytest.raises(DeviceLost):
+        await running
+    # Its first stage may have run just before the loss; then there is no queue for the second one any more.
+    with pytest.raises((DeviceLost, QueuesClosed)):
+        await waiting
     await rig.told_of_loss()
     assert len(rig.lost) == 1
     assert "illegal memory access" in rig.lost[0]
