@@ -38,8 +38,9 @@ def is_entry(text: str) -> bool:
 
 
 def caller_of(offered: str, entries: Sequence[str]) -> str | None:
-    """The name of the entry whose key is ``offered``, or the start of its hash where it has no name; None of no entry.
+    """The name of the entry whose key is ``offered``, or the start of its hash where it has no name.
 
+    None where no entry has this key.
     All hashes are compared, each in constant time, so that the time taken reveals nothing about them.
     """
     found = hash_key(offered)

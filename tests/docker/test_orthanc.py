@@ -32,13 +32,6 @@ def _installed() -> None:
     skip_without_orthanc()
 
 
-@pytest.fixture(scope="module")
-def archive(_installed: None, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    """An edge before the session's service."""
-    with edge(tmp_path_factory.mktemp("edge"), server.url) as started:
-        yield started
-
-
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Replica]:
     """A service that is not yet started."""

@@ -31,18 +31,12 @@ ALL = {"CR", "SEG", "SR", "OT"}
 DICOM_PARTS = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 
 
-@pytest.fixture(scope="session")
-def _installed() -> None:
-    skip_without_orthanc()
+@pytest.fixture(scope="module")
+def archive(archive: Edge) -> Edge:
+    """The shared edge, where DICOMweb is installed."""
     if not DICOMWEB_PLUGIN.exists():
         pytest.skip("orthanc-dicomweb is not installed")
-
-
-@pytest.fixture(scope="module")
-def archive(_installed: None, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    """An edge before the session's service."""
-    with edge(tmp_path_factory.mktemp("edge"), server.url) as started:
-        yield started
+    return archive
 
 
 @pytest.fixture
