@@ -14,6 +14,7 @@ from app.admission import RETRY_AFTER, Admission
 from app.batching import Batcher, StageName, StageQueues, Task
 from app.errors import NotReady
 from app.intake import Limits
+from app.keyring import Keyring
 from app.logs import SERVICE_LOGGER, log_event
 from app.metrics import Metrics
 from app.pipeline import Pipeline
@@ -53,6 +54,8 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.limits = Limits(settings.max_upload_bytes, settings.max_pixels, MIN_SIDE)
+        self.keys = Keyring(settings.api_keys, settings.api_keys_file)
+        self.operations_keys = Keyring(settings.operations_keys, settings.operations_keys_file)
         self.failure: str | None = None
         self._given = workflow
         self._on_failure = on_failure

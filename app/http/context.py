@@ -2,6 +2,7 @@
 
 import logging
 import time
+from http import HTTPStatus
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -13,6 +14,8 @@ from app.logs import REQUEST_LOGGER, log_event
 from app.metrics import Metrics
 from app.version import VERSION
 
+CALLER_HEADER = "X-Caller"
+"""In a request, the caller that a gateway vouches for; in an answer, whose key it was, for the gateway's log."""
 VERSION_HEADER = "X-Service-Version"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
@@ -44,6 +47,8 @@ class RequestContext:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID_HEADER], headers[VERSION_HEADER] = state["request_id"], VERSION
+                if "caller" in state["log"]:
+                    headers[CALLER_HEADER] = state["log"]["caller"]
             await send(message)
 
         try:
@@ -64,10 +69,12 @@ class RequestContext:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.requests.labels(route, method, status).inc()
         self._metrics.latency.labels(route).observe(seconds)
+        if status == HTTPStatus.OK and "urgency" in state["log"]:
+            self._metrics.analysis.labels(state["log"]["urgency"]).observe(seconds)
         if "problem" in state:
             self._metrics.problems.labels(state["problem"]).inc()
         if "caller" in state["log"]:
-            self._metrics.callers.labels(state["log"]["caller"], status).inc()
+            self._metrics.callers.labels(self._metrics.caller_label(state["log"]["caller"]), status).inc()
         if route in _QUIET_ROUTES:
             return
         log_event(

@@ -9,6 +9,9 @@
 #   READ_TIMEOUT   how long a replica may take (default: 5 s over CXR_REQUEST_TIMEOUT_S)
 #   FAIL_TIMEOUT   how long a replica that failed gets no requests (default 2s)
 #   PORT, TLS_PORT where to listen (8080, 8443); with TLS_DIR/tls.crt and tls.key PORT only redirects
+#                  with clients.crt, too, only clients with a certificate of these authorities get in
+#   SERVICE_KEY    needed with clients.crt: the gateway's own key, whose entry at the service ends with ;vouches
+#   PER_CALLER     how many requests one certificate, key or address may have under way (default 64)
 #   RUNBOOK        docs/operations.md, which is shown at /gateway/runbook (default /runbook.md)
 #   WORK           a folder that this script may write to (default /tmp/gateway)
 set -eu
@@ -32,6 +35,8 @@ ${RESOLVER:+resolver $RESOLVER valid=5s ipv6=off;}
 EOF
 
 echo "alias ${RUNBOOK:-/runbook.md};" >"$WORK/generated/runbook.conf"
+
+echo "limit_conn askers ${PER_CALLER:-64};" >"$WORK/generated/per_caller.conf"
 
 # Both upstreams have the same replicas; only the first sends nothing to a replica that has just failed.
 upstream() {
@@ -61,6 +66,14 @@ ssl_session_cache shared:tls:4m;
 ssl_session_tickets off;
 add_header Strict-Transport-Security "max-age=31536000" always;
 EOF
+    if [ -s "$TLS_DIR/clients.crt" ]; then
+        : "${SERVICE_KEY:?expected the key with which the gateway names callers to the service}"
+        cat >>"$WORK/generated/listen.conf" <<EOF
+ssl_client_certificate $TLS_DIR/clients.crt;
+ssl_verify_client on;
+ssl_verify_depth 3;
+EOF
+    fi
     cat >"$WORK/generated/redirect.conf" <<EOF
 server {
     listen $PORT;
@@ -71,6 +84,20 @@ EOF
 else
     echo "listen $PORT;" >"$WORK/generated/listen.conf"
     : >"$WORK/generated/redirect.conf"
+fi
+
+# The name in a certificate is passed on with the gateway's key, which alone makes the service believe it.
+if [ -s "$TLS_DIR/tls.crt" ] && [ -s "$TLS_DIR/clients.crt" ]; then
+    (
+        umask 077
+        cat >"$WORK/generated/identity.conf" <<EOF
+proxy_set_header X-Caller \$name_in_certificate;
+proxy_set_header X-API-Key "$SERVICE_KEY";
+proxy_set_header Authorization "";
+EOF
+    )
+else
+    echo 'proxy_set_header X-Caller "";' >"$WORK/generated/identity.conf"
 fi
 
 exec nginx -p "$WORK/" -c nginx.conf -e stderr -g 'daemon off;'

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.keys import hash_key, is_entry, new_key
+from app.keys import hash_key, new_key, read_entry
 from tests.support.polling import until
 from tests.support.server import Server, running
 
@@ -71,14 +71,16 @@ def test_a_new_key_and_its_entry_belong_together(arguments: list[str], name: str
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     key, entry = (line.split()[1] for line in output.splitlines())
     assert entry == f"{name}{hash_key(key)}"
-    assert is_entry(entry)
-    assert not is_entry(key)
+    assert read_entry(entry).digest == hash_key(key)
+    with pytest.raises(ValueError, match="expected SHA-256"):
+        read_entry(key)
     assert new_key() != new_key()
 
 
 @pytest.mark.parametrize("name", ["two words", "a:b", "", "ü", "a" * 33])
 def test_a_name_that_would_break_logs_is_refused(name: str) -> None:
-    assert not is_entry(f"{name}:{hash_key('k')}")
+    with pytest.raises(ValueError, match="expected SHA-256"):
+        read_entry(f"{name}:{hash_key('k')}")
     ended = subprocess.run([sys.executable, "-m", "app.keys", name], check=False, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (2, "")
 

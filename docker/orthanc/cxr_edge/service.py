@@ -17,6 +17,8 @@ Result = Literal["seg", "sr", "sc"]
 RESULTS: tuple[Result, ...] = get_args(Result)
 PATH = "/reports"
 DICOM, ZIP = "application/dicom", "application/zip"
+LATE = "u=6"
+"""The Priority (RFC 9218) of a backlog."""
 CONNECT_SECONDS = 5.0
 """Shorter than an answer may take: a service that does not accept a connection is away."""
 
@@ -87,8 +89,11 @@ class ScoringService:
         self._host, self._port, self._path = parts.hostname or "", parts.port, parts.path.rstrip("/")
         self._trust = ssl.create_default_context(cafile=self.ca or None) if parts.scheme == "https" else None
 
-    def ask(self, results: Sequence[Result], radiograph: bytes) -> list[bytes]:
+    def ask(self, results: Sequence[Result], radiograph: bytes, late: bool = False) -> list[bytes]:
         """Sends a DICOM radiograph; returns the DICOM objects of one analysis, in the order of ``results``.
+
+        Args:
+            late: it belongs to a backlog, so requests for new radiographs go first.
 
         Raises:
             Refused: the service refuses this radiograph for good.
@@ -97,7 +102,7 @@ class ScoringService:
         """
         try:
             path = f"{PATH}?include={','.join(results)}"
-            answer, body = self._exchange("POST", path, radiograph, self.timeout_s)
+            answer, body = self._exchange("POST", path, radiograph, self.timeout_s, late)
         except TimeoutError:
             self._must_be_ready()
             raise Unanswered(f"no answer in {self.timeout_s:g} s") from None
@@ -136,9 +141,11 @@ class ScoringService:
         return connection
 
     def _exchange(
-        self, method: str, path: str, radiograph: bytes | None, timeout_s: float
+        self, method: str, path: str, radiograph: bytes | None, timeout_s: float, late: bool = False
     ) -> tuple[http.client.HTTPResponse, bytes]:
         headers = {"Accept": ZIP, "Content-Type": DICOM} if radiograph is not None else {}
+        if late:
+            headers["Priority"] = LATE
         if self.key:
             headers["X-API-Key"] = self.key
         connection = self._connect(timeout_s)

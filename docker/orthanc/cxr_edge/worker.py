@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 
 import orthanc
 
@@ -24,6 +25,9 @@ from cxr_edge.waiting import wait_seconds
 PENDING, DONE, REFUSED = "pending", "done", "refused"
 TRIES = 20
 """For an instance that gets no answer although others do."""
+
+BEHIND_SECONDS = 60.0
+"""An edge that has had something to do for longer works off a backlog."""
 
 _LONGEST_RETRY_AFTER_SECONDS = 3600.0
 _END_SECONDS = 15.0
@@ -62,6 +66,8 @@ class Worker:
     _aside: dict[str, Aside] = field(default_factory=dict)
     _read: int = 0
     _saved: int = 0
+    _up_to_date: float = -inf
+    """When nothing new was left, by ``time.monotonic``."""
     _news: threading.Event = field(default_factory=threading.Event)
     _ending: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -95,6 +101,7 @@ class Worker:
                     self._ending.wait(self.settings.longest_wait_s)
                 else:
                     self._news.wait(self._seconds_until_due())
+                    self._up_to_date = time.monotonic()
         except Ending:
             pass
         finally:
@@ -112,6 +119,10 @@ class Worker:
             if self._read - self._saved >= _SAVE_EVERY:
                 self._save()
         self._save()
+
+    def _is_behind(self) -> bool:
+        """Whether what is new comes from a backlog, as after an outage or a restart."""
+        return time.monotonic() - self._up_to_date > BEHIND_SECONDS
 
     def _next(self) -> Iterator[Change]:
         """Yields new changes, and in between the instances set aside that are due."""
@@ -222,7 +233,7 @@ class Worker:
         tries = 0
         while True:
             try:
-                answer = self.service.ask(self.settings.results, radiograph)
+                answer = self.service.ask(self.settings.results, radiograph, late=self._is_behind())
             except Away as error:
                 if tries == 0 and not self._ending.is_set():
                     orthanc.LogWarning(f"cxr-edge: waiting for {self.settings.url}: {error}")

@@ -17,6 +17,7 @@ from app.batching import Batcher, DeviceLost, QueuesClosed, StageName, StageOutp
 from app.intake import Limits
 from app.pipeline import Pipeline
 from app.timing import Stopwatch
+from app.urgency import DEFAULT, FIRST, LAST
 from models.analysis import PLAIN, Analysis
 from models.pixels import Pixels
 from models.runtime.engine import StageInput
@@ -36,8 +37,7 @@ class Rig:
     def __init__(self, max_batch_size: int = 16, device_limit: float = 60.0) -> None:
         self.lungs = GatedStage(FixedMap(lung_mask(SIZE)), SIZE)
         self.disease = GatedStage(BrightIsDisease(), SIZE)
-        # No radiograph grows old: the order must not depend on how long a busy machine takes between two steps.
-        self.queues = StageQueues(max_batch_size, max_age=math.inf)
+        self.queues = StageQueues(max_batch_size)
         self.lost: list[str] = []
         self.order: list[tuple[StageName, int]] = []
         workflow = Workflow(self.lungs, self.disease, threshold=0.3)
@@ -48,12 +48,12 @@ class Rig:
     def _observe(self, stage: StageName, tasks: Sequence[Task], started: float, seconds: float) -> None:
         self.order.append((stage, len(tasks)))
 
-    def request(self, seed: int = 0) -> asyncio.Task[Analysis]:
-        return self.analysis_of(radiograph(SIZE, SIZE, seed))
+    def request(self, seed: int = 0, urgency: int = DEFAULT) -> asyncio.Task[Analysis]:
+        return self.analysis_of(radiograph(SIZE, SIZE, seed), urgency)
 
-    def analysis_of(self, pixels: Pixels) -> asyncio.Task[Analysis]:
+    def analysis_of(self, pixels: Pixels, urgency: int = DEFAULT) -> asyncio.Task[Analysis]:
         upload = encoded(pixels)
-        work = self.pipeline.run(upload, PLAIN, lambda _: None, lambda _, analysis: analysis, Stopwatch())
+        work = self.pipeline.run(upload, PLAIN, lambda _: None, lambda _, analysis: analysis, Stopwatch(), urgency)
         return asyncio.ensure_future(work)
 
     async def entered(self, stage: GatedStage) -> None:
@@ -133,6 +133,28 @@ async def test_stage_two_goes_before_waiting_radiographs(rig: Rig) -> None:
     rig.disease.gate.set()
     await asyncio.gather(blocker, later)
     assert rig.order == [("lungs", 1), ("disease", 1), ("disease", 1), ("lungs", 1), ("disease", 1)]
+
+
+async def test_an_urgent_request_overtakes_bulk_in_both_stages() -> None:
+    rig, ended = Rig(max_batch_size=1), []
+    rig.lungs.gate.clear()
+    blocker = rig.request(urgency=LAST)
+    await rig.entered(rig.lungs)
+    bulk = [rig.request(seed, LAST) for seed in range(1, 4)]
+    await rig.queued("lungs", 3)
+    urgent = rig.request(9, FIRST)
+    await rig.queued("lungs", 4)
+    for name, request in (("urgent", urgent), *(("bulk", request) for request in bulk)):
+        request.add_done_callback(lambda _, name=name: ended.append(name))
+    # Stage II gathers a queue of its own before the urgent request reaches it.
+    held = [Task("disease", radiograph(SIZE, SIZE), lambda outcome: None, math.inf) for _ in range(20)]
+    for task in held:
+        rig.queues.put(task)
+    rig.lungs.gate.set()
+    await asyncio.gather(blocker, *bulk, urgent)
+    assert ended == ["urgent", "bulk", "bulk", "bulk"]
+    assert rig.queues.depth("disease") >= 18
+    await rig.close()
 
 
 @pytest.mark.parametrize("moment", ["fail", "fail_late"])
