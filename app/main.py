@@ -73,7 +73,7 @@ def create_app(
 
 def _add_middleware(app: FastAPI, service: Service) -> None:
     """Adds the middleware, innermost first."""
-    app.add_middleware(RequestContext, metrics=service.metrics)
+    app.add_middleware(RequestContext, metrics=service.metrics, tracing=service.tracing)
     if service.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

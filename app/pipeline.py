@@ -75,9 +75,9 @@ class Pipeline:
             return radiograph, self._workflow.prepare(radiograph.pixels, radiograph.flags, question.polarity)
 
     async def _run_stage(self, stage: StageName, picture: StageInput, place: float, clock: Stopwatch) -> StageOutput:
+        queued = time.perf_counter()
         output = await self._batcher.run(stage, picture, place, alone=self._under_way == 1)
-        clock.queue += output.waited
-        clock.stages[stage] += output.ran
+        clock.add_run(stage, queued, output.waited, output.ran)
         return output
 
     def _crop(self, prepared: Prepared, lung_map: ProbabilityMap, clock: Stopwatch) -> tuple[Cropped, StageInput]:

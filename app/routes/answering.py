@@ -130,6 +130,7 @@ async def _analysed(
     clock: Stopwatch,
 ) -> tuple[Finding, bytes]:
     noted, finished = partial(_noted, request, check), partial(_finished, request, clock, overlay, render)
+    request.state.clocks.append(clock)
     return await service.pipeline.run(upload, query.question, noted, finished, clock, request.state.urgency)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
+from secrets import token_hex
 
 import orthanc
 
@@ -205,13 +206,13 @@ class Worker:
             Unanswered, Away: there is no result now, but may be later.
             Ending: Orthanc is stopping.
         """
-        radiograph = self.archive.file(instance)
+        radiograph, trace_id = self.archive.file(instance), token_hex(16)
         try:
-            made = self._ask(radiograph)
+            made = self._ask(radiograph, trace_id, instance in self._aside)
         except Refused as error:
             if self.archive.status(instance) != PENDING:
                 raise Gone from None
-            orthanc.LogWarning(f"cxr-edge: {instance}: {REFUSED}:{error.code}")
+            orthanc.LogWarning(f"cxr-edge: {instance}: {REFUSED}:{error.code}; trace {trace_id}")
             return f"{REFUSED}:{error.code}"
         if self.archive.status(instance) != PENDING:
             raise Gone
@@ -220,11 +221,14 @@ class Worker:
                 self.archive.store(dicom)
             except NotDicom:
                 raise Unanswered("what came is no DICOM object") from None
-        orthanc.LogInfo(f"cxr-edge: {instance}: {DONE}")
+        orthanc.LogInfo(f"cxr-edge: {instance}: {DONE}; trace {trace_id}")
         return DONE
 
-    def _ask(self, radiograph: bytes) -> list[bytes]:
+    def _ask(self, radiograph: bytes, trace_id: str, late: bool) -> list[bytes]:
         """Asks the service, and waits while it is away, as other radiographs would get no answer either.
+
+        Args:
+            late: others of its time have been answered.
 
         Raises:
             Unanswered, Refused: as ``ScoringService.ask``.
@@ -233,7 +237,7 @@ class Worker:
         tries = 0
         while True:
             try:
-                answer = self.service.ask(self.settings.results, radiograph, late=self._is_behind())
+                answer = self.service.ask(self.settings.results, radiograph, late or self._is_behind(), trace_id)
             except Away as error:
                 if tries == 0 and not self._ending.is_set():
                     orthanc.LogWarning(f"cxr-edge: waiting for {self.settings.url}: {error}")
