@@ -79,7 +79,7 @@ def _add_middleware(app: FastAPI, service: Service) -> None:
             CORSMiddleware,
             allow_origins=service.settings.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "Priority", "X-API-Key", REQUEST_ID_HEADER],
+            allow_headers=["Authorization", "Content-Type", "Priority", "X-API-Key", "traceparent", REQUEST_ID_HEADER],
             expose_headers=["Retry-After", REQUEST_ID_HEADER, VERSION_HEADER],
         )
     app.add_middleware(SecurityHeaders)
