@@ -1,14 +1,15 @@
 """The steps from an upload's bytes to its answer. Only this module knows their order."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeAlias, TypeVar
 
 from app.batching import Batcher, StageName, StageOutput
 from app.intake import Limits, Radiograph, Upload, decode
 from app.timing import Stopwatch
-from app.urgency import DEFAULT, turn
+from app.urgency import DEFAULT, Turn, turn_of
 from models.analysis import Analysis, Cropped, Prepared, Question
 from models.pixels import ProbabilityMap
 from models.runtime.engine import StageInput
@@ -54,16 +55,23 @@ class Pipeline:
             DeviceLost: the device failed for good.
             QueuesClosed: the service is ending.
         """
-        place = turn(urgency, time.monotonic())
-        host = partial(self._batcher.run_on_host, place)
+        turn = turn_of(urgency, time.monotonic())
+        host = partial(self._batcher.run_on_host, turn)
+        with self._counted():
+            # Only three trips to the pool: each goes through the event loop, and takes as long as a small picture.
+            with self._batcher.expect(turn):
+                radiograph, prepared = await host(self._read, upload, question, check, clock)
+                lungs = await self._run_stage("lungs", prepared.picture, turn, clock)
+                cropped, picture = await host(self._crop, prepared, lungs.map, clock)
+                disease = await self._run_stage("disease", picture, turn, clock)
+            return await host(self._conclude, radiograph, cropped, disease, question, render, clock)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Counts a request among those under way."""
         self._under_way += 1
         try:
-            # Only three trips to the pool: each goes through the event loop, and takes as long as a small picture.
-            radiograph, prepared = await host(self._read, upload, question, check, clock)
-            lungs = await self._run_stage("lungs", prepared.picture, place, clock)
-            cropped, picture = await host(self._crop, prepared, lungs.map, clock)
-            disease = await self._run_stage("disease", picture, place, clock)
-            return await host(self._conclude, radiograph, cropped, disease, question, render, clock)
+            yield
         finally:
             self._under_way -= 1
 
@@ -74,9 +82,9 @@ class Pipeline:
         with clock.measure("prepare"):
             return radiograph, self._workflow.prepare(radiograph.pixels, radiograph.flags, question.polarity)
 
-    async def _run_stage(self, stage: StageName, picture: StageInput, place: float, clock: Stopwatch) -> StageOutput:
+    async def _run_stage(self, stage: StageName, picture: StageInput, turn: Turn, clock: Stopwatch) -> StageOutput:
         queued = time.perf_counter()
-        output = await self._batcher.run(stage, picture, place, alone=self._under_way == 1)
+        output = await self._batcher.run(stage, picture, turn, alone=turn.urgent or self._under_way == 1)
         clock.add_run(stage, queued, output.waited, output.ran)
         return output
 

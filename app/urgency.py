@@ -1,5 +1,6 @@
 """How urgent a request is: 0 (first) to 7 (last), as the header ``Priority`` says (RFC 9218)."""
 
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, cast
 
 import http_sf
@@ -34,13 +35,26 @@ def is_urgent(urgency: int) -> bool:
     return urgency < DEFAULT
 
 
-def turn(urgency: int, arrived: float) -> float:
+@dataclass(frozen=True, slots=True, order=True)
+class Turn:
     """A request's place among all that wait: the lowest goes first.
 
     It does not change while the request waits. Thus no request is ever overtaken by one that comes more than
     ``(LAST - FIRST) * AGEING_SECONDS`` after it.
 
+    Attributes:
+        due: seconds of the clock that gave its arrival.
+        urgent: what is not urgent does not begin while the request is under way.
+    """
+
+    due: float
+    urgent: bool = field(default=False, compare=False)
+
+
+def turn_of(urgency: int, arrived: float) -> Turn:
+    """The turn of a request.
+
     Args:
         arrived: seconds of a clock that all requests share.
     """
-    return arrived + urgency * AGEING_SECONDS
+    return Turn(arrived + urgency * AGEING_SECONDS, is_urgent(urgency))

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TypeVar, TypeVarTuple, Unpack
 
 from app.batching.device import DeviceThreads, Observe
 from app.batching.host import HostPool
 from app.batching.queues import StageName, StageOutput, StageQueues, Task
+from app.urgency import Turn
 from models.runtime.engine import StageInput
 from models.runtime.processors import available_cpus
 from models.runtime.stage import Stage
@@ -45,7 +47,11 @@ class Batcher:
         self._host = HostPool(available_cpus() + 1)
         self._device.start()
 
-    async def run(self, stage: StageName, picture: StageInput, turn: float, alone: bool = False) -> StageOutput:
+    def expect(self, turn: Turn) -> AbstractContextManager[None]:
+        """Until exit, no run begins for requests that are less urgent than this one, which is under way."""
+        return self._queues.expect(turn)
+
+    async def run(self, stage: StageName, picture: StageInput, turn: Turn, alone: bool = False) -> StageOutput:
         """The output of a network for one picture; a caller that stops waiting gives up its place in the queue.
 
         Args:
@@ -70,7 +76,7 @@ class Batcher:
             task.abandoned = True
 
     async def run_on_host(
-        self, turn: float, function: Callable[[Unpack[_Arguments]], _Result], *arguments: *_Arguments
+        self, turn: Turn, function: Callable[[Unpack[_Arguments]], _Result], *arguments: *_Arguments
     ) -> _Result:
         """Calls a function in the host pool, in its turn."""
         return await asyncio.wrap_future(self._host.submit(turn, partial(function, *arguments)))

@@ -8,13 +8,15 @@ from math import inf
 from queue import PriorityQueue
 from typing import Any, NamedTuple, TypeVar
 
+from app.urgency import Turn
+
 _Result = TypeVar("_Result")
 
 
 class _Job(NamedTuple):
     """One call that waits for a thread. Jobs compare by their turns, then by the order in which they came."""
 
-    turn: float
+    turn: Turn
     number: int
     future: Future[Any]
     call: Callable[[], object] | None
@@ -34,7 +36,7 @@ class HostPool:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, turn: float, call: Callable[[], _Result]) -> Future[_Result]:
+    def submit(self, turn: Turn, call: Callable[[], _Result]) -> Future[_Result]:
         """Queues a call; a future that is cancelled before its turn is not called.
 
         Args:
@@ -47,7 +49,7 @@ class HostPool:
     def close(self) -> None:
         """Ends the threads once all calls are done."""
         for _ in self._threads:
-            self._jobs.put(_Job(inf, next(self._numbers), Future(), None))
+            self._jobs.put(_Job(Turn(inf), next(self._numbers), Future(), None))
         for thread in self._threads:
             thread.join()
 

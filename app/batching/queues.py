@@ -4,11 +4,13 @@ import threading
 import time
 from bisect import insort
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TypeAlias
 
+from app.urgency import Turn
 from models.pixels import ProbabilityMap
 from models.runtime.engine import StageInput
 from models.weights.cards import Role
@@ -39,15 +41,15 @@ class Task:
 
     Attributes:
         deliver: called in a device thread with the answer or the error; only the first call counts.
-        turn: its request's place among all that wait; the lowest goes first.
-        alone: no other radiograph was under way when it came, so it may use the whole device.
+        turn: its request's place among all that wait.
+        alone: it may use the whole device: no other radiograph was under way when it came, or none that matters.
         abandoned: set when the requester no longer waits; read when a batch forms.
     """
 
     stage: StageName
     image: StageInput
     deliver: Callable[[StageOutput | Exception], None]
-    turn: float = 0.0
+    turn: Turn
     alone: bool = False
     queued: float = field(default=0.0)
     abandoned: bool = False
@@ -83,6 +85,7 @@ class StageQueues:
         """By turn; those of one turn in the order in which they came."""
         self._capacity: dict[StageName, int] = dict.fromkeys(STAGE_NAMES, max_batch_size)
         self._again: deque[tuple[StageName, list[Task]]] = deque()
+        self._expected: list[Turn] = []
         self._closed = False
 
     def put(self, task: Task) -> None:
@@ -93,6 +96,24 @@ class StageQueues:
             task.queued = self._clock()
             insort(self._waiting[task.stage], task, key=attrgetter("turn"))
             self._changed.notify()
+
+    @contextmanager
+    def expect(self, turn: Turn) -> Iterator[None]:
+        """Holds back, until exit, what is not urgent and has a later turn than an urgent request that is under way.
+
+        A run cannot be interrupted: one that began while the urgent request was between two stages would delay it.
+        """
+        if not turn.urgent:
+            yield
+            return
+        with self._changed:
+            insort(self._expected, turn)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._expected.remove(turn)
+                self._changed.notify()
 
     def put_again(self, stage: StageName, tasks: Sequence[Task], size: int) -> None:
         """Queues a failed batch again, before all else, in parts of at most ``size``."""
@@ -112,6 +133,8 @@ class StageQueues:
                 if stage is None:
                     if self._closed:
                         return None
+                    self._changed.wait()
+                elif self._must_give_way(self._waiting[stage][0].turn):
                     self._changed.wait()
                 elif (left := self._held_back(stage)) > 0:
                     self._changed.wait(left)
@@ -156,6 +179,10 @@ class StageQueues:
         if not lungs or not disease:
             return "lungs" if lungs else "disease" if disease else None
         return "lungs" if lungs[0].turn < disease[0].turn else "disease"
+
+    def _must_give_way(self, turn: Turn) -> bool:
+        """Whether an urgent request with an earlier turn is under way elsewhere."""
+        return not turn.urgent and not self._closed and bool(self._expected) and self._expected[0] < turn
 
     def _take_first(self, stage: StageName) -> list[Task]:
         waiting, size = self._waiting[stage], self._capacity[stage]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.urgency import AGEING_SECONDS, DEFAULT, FIRST, LAST, is_urgent, turn, urgency_in
+from app.urgency import AGEING_SECONDS, DEFAULT, FIRST, LAST, is_urgent, turn_of, urgency_in
 
 URGENCIES = st.integers(FIRST, LAST)
 SECONDS = st.floats(0, 1e6)
@@ -49,9 +49,9 @@ def test_only_what_asks_for_more_than_the_default_is_urgent() -> None:
 @given(URGENCIES, URGENCIES, SECONDS, st.floats(0.001, 100))
 def test_waiting_makes_up_for_urgency(mine: int, other: int, arrived: float, more: float) -> None:
     later = arrived + max(0, mine - other) * AGEING_SECONDS + more
-    assert turn(mine, arrived) < turn(other, later)
+    assert turn_of(mine, arrived) < turn_of(other, later)
 
 
 @given(URGENCIES, URGENCIES, SECONDS)
 def test_of_two_that_come_together_the_more_urgent_goes_first(mine: int, other: int, arrived: float) -> None:
-    assert (turn(mine, arrived) < turn(other, arrived)) == (mine < other)
+    assert (turn_of(mine, arrived) < turn_of(other, arrived)) == (mine < other)

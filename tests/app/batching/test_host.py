@@ -4,6 +4,7 @@ from concurrent.futures import CancelledError
 import pytest
 
 from app.batching.host import HostPool
+from app.urgency import Turn
 
 
 @pytest.fixture
@@ -13,9 +14,10 @@ def order() -> list[str]:
 
 def test_what_waits_is_called_by_its_turn_and_equals_as_they_came(order: list[str]) -> None:
     pool, gate = HostPool(1), threading.Event()
-    pool.submit(9.0, gate.wait)
+    pool.submit(Turn(9.0), gate.wait)
     waiting = [
-        pool.submit(turn, lambda name=name: order.append(name)) for turn, name in ((5.0, "a"), (1.0, "b"), (5.0, "c"))
+        pool.submit(Turn(due), lambda name=name: order.append(name))
+        for due, name in ((5.0, "a"), (1.0, "b"), (5.0, "c"))
     ]
     gate.set()
     for future in waiting:
@@ -27,18 +29,18 @@ def test_what_waits_is_called_by_its_turn_and_equals_as_they_came(order: list[st
 def test_an_error_is_the_callers_and_the_thread_goes_on() -> None:
     pool = HostPool(1)
     with pytest.raises(ZeroDivisionError):
-        pool.submit(0.0, lambda: 1 / 0).result(30)
-    assert pool.submit(0.0, lambda: 7).result(30) == 7
+        pool.submit(Turn(0.0), lambda: 1 / 0).result(30)
+    assert pool.submit(Turn(0.0), lambda: 7).result(30) == 7
     pool.close()
 
 
 def test_what_was_cancelled_is_not_called(order: list[str]) -> None:
     pool, gate = HostPool(1), threading.Event()
-    pool.submit(0.0, gate.wait)
-    gone = pool.submit(1.0, lambda: order.append("gone"))
+    pool.submit(Turn(0.0), gate.wait)
+    gone = pool.submit(Turn(1.0), lambda: order.append("gone"))
     assert gone.cancel()
     gate.set()
-    assert pool.submit(2.0, lambda: 7).result(30) == 7
+    assert pool.submit(Turn(2.0), lambda: 7).result(30) == 7
     pool.close()
     assert order == []
     with pytest.raises(CancelledError):
@@ -47,9 +49,9 @@ def test_what_was_cancelled_is_not_called(order: list[str]) -> None:
 
 def test_closing_waits_for_all_that_was_queued(order: list[str]) -> None:
     pool, gate = HostPool(2), threading.Event()
-    pool.submit(0.0, gate.wait)
+    pool.submit(Turn(0.0), gate.wait)
     for _ in range(20):
-        pool.submit(0.0, lambda: order.append("done"))
+        pool.submit(Turn(0.0), lambda: order.append("done"))
     gate.set()
     pool.close()
     assert len(order) == 20
