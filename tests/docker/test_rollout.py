@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -161,6 +162,20 @@ def test_what_fails_at_the_canary_is_answered_by_the_others(
         (entry,) = front.entries(1)
         assert entry["replicas"] == f"{address} : {netloc(server.url)}"
         assert (fault is None) == (not canary.asked)
+
+
+def test_the_limit_of_a_caller_holds_at_the_canary(tmp_path: Path) -> None:
+    with faulty_service() as canary, ThreadPoolExecutor(1) as pool:
+        canary.gate.clear()
+        settings = {"CANARY": netloc(canary.url), "CANARY_SHARE": "100", "PER_CALLER": "1"}
+        with gateway(tmp_path, [NOBODY], **settings) as front:
+            first = pool.submit(httpx.post, f"{front.url}/score", content=b"first", timeout=60)
+            assert canary.arrived.acquire(timeout=30)
+            second = httpx.post(f"{front.url}/score", content=b"second", timeout=60)
+            assert (second.status_code, second.json()["code"]) == (503, "overloaded")
+            canary.gate.set()
+            assert first.result().status_code == 200
+    assert len(canary.asked) == 1
 
 
 def test_the_shadow_answers_nobody_and_the_comparison_finds_where_the_pairs_differ(
