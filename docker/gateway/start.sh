@@ -2,6 +2,9 @@
 # Writes the configuration that depends on the environment, and runs nginx in the foreground.
 #
 #   REPLICAS       host:port of each replica, separated by spaces; a name may stand for several addresses
+#   CANARY         host:port of each replica of another version, and CANARY_SHARE, the percentage of requests that it is
+#                  asked first (default 5); what fails there is asked of REPLICAS
+#   SHADOW         host:port of each replica that gets a copy of what REPLICAS are asked, and whose answers nobody gets
 #   RESOLVER       a name server (in Docker 127.0.0.11; needs nginx 1.27.3 or later): names are looked up again as
 #                  replicas come and go; empty: only once, at start
 #   CXR_MAX_UPLOAD_MB      as for the service (default 64); bodies may be 1 MiB larger, for a form's own lines
@@ -38,13 +41,12 @@ echo "alias ${RUNBOOK:-/runbook.md};" >"$WORK/generated/runbook.conf"
 
 echo "limit_conn askers ${PER_CALLER:-64};" >"$WORK/generated/per_caller.conf"
 
-# Both upstreams have the same replicas; only the first sends nothing to a replica that has just failed.
 upstream() {
     echo "upstream $1 {"
     echo "    zone $1 128k;"
     echo "    least_conn;"
-    for replica in $REPLICAS; do
-        echo "    server $replica $2${RESOLVER:+ resolve};"
+    for replica in $2; do
+        echo "    server $replica $3${RESOLVER:+ resolve};"
     done
     # Shorter than the service keeps an idle connection, so that no connection is used while it is being closed.
     echo "    keepalive 32;"
@@ -52,9 +54,47 @@ upstream() {
     echo "}"
 }
 {
-    upstream replicas "max_fails=1 fail_timeout=$FAIL_TIMEOUT"
-    upstream any_replica "max_fails=0"
+    # Both have the same replicas; only the first sends nothing to a replica that has just failed.
+    upstream replicas "$REPLICAS" "max_fails=1 fail_timeout=$FAIL_TIMEOUT"
+    upstream any_replica "$REPLICAS" "max_fails=0"
+    # Not a weight among the replicas: the share would change with the load and with how many there are.
+    upstream canary "${CANARY:-$REPLICAS}" "max_fails=1 fail_timeout=$FAIL_TIMEOUT"
+    echo 'split_clients $request_id $version {'
+    echo "    ${CANARY:+${CANARY_SHARE:-5}% canary;}"
+    echo '    * replicas;'
+    echo '}'
 } >"$WORK/generated/upstreams.conf"
+
+: >"$WORK/generated/mirror.conf"
+: >"$WORK/generated/shadow.conf"
+if [ -n "${SHADOW:-}" ]; then
+    rm -f "$WORK/shadow.sock"
+    echo "mirror /gateway/shadow;" >"$WORK/generated/mirror.conf"
+    {
+        upstream shadow "$SHADOW" "max_fails=1 fail_timeout=$FAIL_TIMEOUT"
+        # Copies that wait for the shadow are in memory: what comes beyond so many is dropped.
+        cat <<EOF
+upstream handover { server unix:$WORK/shadow.sock; }
+limit_conn_zone copies zone=copies:32k;
+server {
+    listen unix:$WORK/shadow.sock;
+    access_log off;
+    limit_conn copies 16;
+    location / {
+        proxy_pass http://shadow;
+        # Who handed the copy over has left.
+        proxy_ignore_client_abort on;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_set_header Host \$host;
+        proxy_connect_timeout 1s;
+        proxy_next_upstream off;
+        proxy_max_temp_file_size 0;
+    }
+}
+EOF
+    } >"$WORK/generated/shadow.conf"
+fi
 
 if [ -s "$TLS_DIR/tls.crt" ] && [ -s "$TLS_DIR/tls.key" ]; then
     cat >"$WORK/generated/listen.conf" <<EOF
