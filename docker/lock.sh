@@ -9,10 +9,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=${1:?the folder of an environment\'s programs}
 
-# Tests run on Python 3.11 and later, the images have 3.13. constraints.txt has one version of each package for all, except
-# for these: decoders of hostile files, whose newer releases have no wheels for 3.11. The images get the newest.
+# Tests run on Python 3.11 and later, the images have 3.13. constraints.txt has one version of each package for all,
+# except for these: decoders of hostile files, whose newer releases have no wheels for 3.11. The images get the newest.
 newer=(imagecodecs)
-"$bin/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "constraints.txt has to come from Python 3.11")'
+"$bin/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed")'
 for name in "${newer[@]}"; do
     sed -i -E -e "/^$name==.*>=/d" -e "s/^($name==[^; ]+).*/\1; python_version < \"3.12\"/" constraints.txt
 done

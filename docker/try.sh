@@ -15,8 +15,8 @@ root=$(realpath "${1:?the folder that docker/build.sh made}")
 radiograph=$(realpath "${2:-$source/docs/phantom.png}")
 port=${PORT:-8000}
 
-# Becomes a command of the image, with mounts and processes of its own, which end with it. What makes the mutated files is
-# not in the image: it lies under /tmp.
+# Becomes a command of the image, with mounts and processes of its own, which end with it. What makes the mutated files
+# is not in the image: it lies under /tmp.
 inside() {
     exec unshare --mount --pid --fork --kill-child bash -euc '
         root=$1 source=$2
