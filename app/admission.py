@@ -1,6 +1,7 @@
 """Permits: how many requests may be under way at once."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
@@ -10,6 +11,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.errors import Overloaded
+from app.keys import ANYBODY, Key
+from app.urgency import DEFAULT, is_urgent
 
 RETRY_AFTER = {"Retry-After": "1"}
 PIECE_BYTES: Final = 256 * 1024
@@ -17,40 +20,60 @@ PIECE_BYTES: Final = 256 * 1024
 
 
 class Admission:
-    """A fixed number of permits; a request that finds none is refused at once instead of waiting."""
+    """A fixed number of permits, and some more for urgent requests.
+
+    A request that finds none is refused at once instead of waiting.
+    """
 
     def __init__(self, limit: int, under_way: Gauge) -> None:
+        """Creates the permits.
+
+        Args:
+            limit: permits for requests that are not urgent.
+        """
         self._limit, self._gauge = limit, under_way
         self._under_way = 0
+        self._callers: Counter[str] = Counter()
         self._idle = asyncio.Event()
         self._idle.set()
 
     @contextmanager
-    def permit(self) -> Iterator[None]:
+    def permit(self, urgency: int = DEFAULT, key: Key = ANYBODY) -> Iterator[None]:
         """Holds one permit until exit.
 
         Raises:
-            Overloaded: no permit is free.
+            Overloaded: no permit is free, or the key's caller holds as many as the key allows.
         """
-        if self._under_way >= self._limit:
-            raise Overloaded(f"{self._limit} requests are in flight already", RETRY_AFTER)
-        self._change(+1)
+        limit = self._limit + kept_for_urgent(self._limit) if is_urgent(urgency) else self._limit
+        if self._under_way >= limit:
+            raise Overloaded(f"{limit} requests are in flight already", RETRY_AFTER)
+        if key.places is not None and self._callers[key.caller] >= key.places:
+            raise Overloaded(f"{key.places} requests of this caller are in flight already", RETRY_AFTER)
+        self._change(key.caller, +1)
         try:
             yield
         finally:
-            self._change(-1)
+            self._change(key.caller, -1)
 
     async def idle(self) -> None:
         """Waits until no request is under way."""
         await self._idle.wait()
 
-    def _change(self, step: int) -> None:
+    def _change(self, caller: str, step: int) -> None:
         self._under_way += step
+        self._callers[caller] += step
+        if not self._callers[caller]:
+            del self._callers[caller]
         self._gauge.set(self._under_way)
         if self._under_way:
             self._idle.clear()
         else:
             self._idle.set()
+
+
+def kept_for_urgent(limit: int) -> int:
+    """How many permits there are for urgent requests beyond the ``limit`` for all."""
+    return max(1, limit // 8)
 
 
 class PermittedResponse(Response):

@@ -8,12 +8,59 @@ import re
 import secrets
 import sys
 from collections.abc import Sequence
-from secrets import compare_digest
+from dataclasses import dataclass
+from typing import Final
 
-KEY_BYTES = 32
-HASH_DIGITS = 64
-_SHORT = 8
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,32}")
+from app.urgency import FIRST
+
+KEY_BYTES: Final = 32
+EXPECTED: Final = (
+    "expected SHA-256 hashes of keys, 64 hexadecimal digits each, or name:hash, perhaps with ;u=0..7 and ;max=NUMBER "
+    "(python -m app.keys NAME makes a key and its entry)"
+)
+_SHORT: Final = 8
+_ENTRY: Final = re.compile(
+    r"(?:(?P<name>[A-Za-z0-9._-]{1,32}):)?(?P<digest>[0-9a-f]{64})"
+    r"(?:;u=(?P<urgency>[0-7]))?(?:;max=(?P<places>[1-9][0-9]{0,5}))?(?P<vouches>;vouches)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An entry of the settings: ``name:hash;u=N;max=N;vouches``, where only the hash is needed.
+
+    Attributes:
+        digest: SHA-256 of the key, 64 hexadecimal digits.
+        caller: the entry's name, or the start of its hash where it has none.
+        urgency: no request of this key counts as more urgent.
+        places: how many of its requests may be under way at once; None: as many as there is room for.
+        vouches: its holder is a gateway, which names the caller of each request.
+    """
+
+    digest: str
+    caller: str
+    urgency: int = FIRST
+    places: int | None = None
+    vouches: bool = False
+
+
+ANYBODY: Final = Key("", "")
+"""Stands for the key of whoever calls a service without keys."""
+
+
+def read_entry(text: str) -> Key:
+    """The key that an entry describes; raises ValueError, whose message does not repeat the entry."""
+    found = _ENTRY.fullmatch(text)
+    if found is None:
+        raise ValueError(EXPECTED)
+    places = found["places"]
+    return Key(
+        found["digest"],
+        found["name"] or found["digest"][:_SHORT],
+        int(found["urgency"] or FIRST),
+        None if places is None else int(places),
+        found["vouches"] is not None,
+    )
 
 
 def new_key() -> str:
@@ -26,37 +73,13 @@ def hash_key(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def is_hash(text: str) -> bool:
-    """Whether ``text`` can be the hash of a key, and is not a key itself."""
-    return len(text) == HASH_DIGITS and all(digit in "0123456789abcdef" for digit in text)
-
-
-def is_entry(text: str) -> bool:
-    """Whether ``text`` is a key's hash, or ``name:hash``."""
-    name, separator, digest = text.rpartition(":")
-    return is_hash(digest) and bool(_NAME.fullmatch(name) if separator else not name)
-
-
-def caller_of(offered: str, entries: Sequence[str]) -> str | None:
-    """The name of the entry whose key is ``offered``, or the start of its hash where it has no name.
-
-    None where no entry has this key.
-    All hashes are compared, each in constant time, so that the time taken reveals nothing about them.
-    """
-    found = hash_key(offered)
-    callers = [
-        name or digest[:_SHORT]
-        for name, _, digest in (entry.rpartition(":") for entry in entries)
-        if compare_digest(found, digest)
-    ]
-    return callers[0] if callers else None
-
-
 def main(arguments: Sequence[str]) -> int:
     """Prints a new key and its entry for the settings."""
     key = new_key()
     entry = ":".join([*arguments[:1], hash_key(key)])
-    if not is_entry(entry):
+    try:
+        read_entry(entry)
+    except ValueError:
         sys.stderr.write("usage: python -m app.keys [NAME], of letters, digits, dots, hyphens and underscores\n")
         return 2
     sys.stdout.write(f"key    {key}\nentry  {entry}\n")

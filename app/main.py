@@ -73,13 +73,13 @@ def create_app(
 
 def _add_middleware(app: FastAPI, service: Service) -> None:
     """Adds the middleware, innermost first."""
-    app.add_middleware(RequestContext, metrics=service.metrics)
+    app.add_middleware(RequestContext, metrics=service.metrics, tracing=service.tracing)
     if service.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=service.settings.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "X-API-Key", REQUEST_ID_HEADER],
+            allow_headers=["Authorization", "Content-Type", "Priority", "X-API-Key", "traceparent", REQUEST_ID_HEADER],
             expose_headers=["Retry-After", REQUEST_ID_HEADER, VERSION_HEADER],
         )
     app.add_middleware(SecurityHeaders)

@@ -11,6 +11,8 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _SIDES = (128, 256, 384, 512, 768, 1024, 1536, 2048, 2560, 3072, 4096)
 _SHARES = tuple(step / 10 for step in range(1, 10))
 
+MOST_CALLERS = 100
+"""A gateway may name any number of callers, and each name is a series."""
 STAGES = ("receive", "decode", "prepare", "lungs", "between", "disease", "score", "render")
 """Where a request's time goes, in order."""
 
@@ -20,6 +22,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._callers: set[str] = set()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -45,6 +48,13 @@ class Metrics:
             "cxr_request_seconds",
             "From the first byte of a request to the last of its answer",
             ("route",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.analysis = Histogram(
+            "cxr_analysis_seconds",
+            "From the first byte of an analysis to the last of its answer, by urgency (0: first)",
+            ("urgency",),
             buckets=_SECONDS,
             registry=self.registry,
         )
@@ -138,6 +148,12 @@ class Metrics:
         self.formats = Counter("cxr_format", "Radiographs by picture format", ("format",), registry=self.registry)
         for score in (*map(str, range(7)), "none"):
             self.scores.labels(score)
+
+    def caller_label(self, caller: str) -> str:
+        """The label for a caller: its name, or ``other`` once there are ``MOST_CALLERS`` names."""
+        if len(self._callers) < MOST_CALLERS:
+            self._callers.add(caller)
+        return caller if caller in self._callers else "other"
 
     def refer(self, reference: Reference) -> None:
         """Exports the reference distribution of a model card, to compare incoming radiographs with."""

@@ -1,11 +1,15 @@
 """The steps from an upload's bytes to its answer. Only this module knows their order."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import TypeAlias, TypeVar
 
 from app.batching import Batcher, StageName, StageOutput
 from app.intake import Limits, Radiograph, Upload, decode
 from app.timing import Stopwatch
+from app.urgency import DEFAULT, Turn, turn_of
 from models.analysis import Analysis, Cropped, Prepared, Question
 from models.pixels import ProbabilityMap
 from models.runtime.engine import StageInput
@@ -33,24 +37,41 @@ class Pipeline:
         self._under_way = 0
 
     async def run(
-        self, upload: Upload, question: Question, check: Check, render: Render[_Result], clock: Stopwatch
+        self,
+        upload: Upload,
+        question: Question,
+        check: Check,
+        render: Render[_Result],
+        clock: Stopwatch,
+        urgency: int = DEFAULT,
     ) -> _Result:
         """The answer to one upload; once cancelled, the upload is dropped when its next batch forms.
+
+        Args:
+            urgency: see ``app.urgency``; decides who goes first wherever requests wait.
 
         Raises:
             Problem: the upload is not a readable radiograph, or ``check`` refuses it.
             DeviceLost: the device failed for good.
             QueuesClosed: the service is ending.
         """
-        host = self._batcher.run_on_host
+        turn = turn_of(urgency, time.monotonic())
+        host = partial(self._batcher.run_on_host, turn)
+        with self._counted():
+            # Only three trips to the pool: each goes through the event loop, and takes as long as a small picture.
+            with self._batcher.expect(turn):
+                radiograph, prepared = await host(self._read, upload, question, check, clock)
+                lungs = await self._run_stage("lungs", prepared.picture, turn, clock)
+                cropped, picture = await host(self._crop, prepared, lungs.map, clock)
+                disease = await self._run_stage("disease", picture, turn, clock)
+            return await host(self._conclude, radiograph, cropped, disease, question, render, clock)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Counts a request among those under way."""
         self._under_way += 1
         try:
-            # Only three trips to the pool: each goes through the event loop, and takes as long as a small picture.
-            radiograph, prepared = await host(self._read, upload, question, check, clock)
-            lungs = await self._run_stage("lungs", prepared.picture, clock)
-            cropped, picture = await host(self._crop, prepared, lungs.map, clock)
-            disease = await self._run_stage("disease", picture, clock)
-            return await host(self._conclude, radiograph, cropped, disease, question, render, clock)
+            yield
         finally:
             self._under_way -= 1
 
@@ -61,10 +82,10 @@ class Pipeline:
         with clock.measure("prepare"):
             return radiograph, self._workflow.prepare(radiograph.pixels, radiograph.flags, question.polarity)
 
-    async def _run_stage(self, stage: StageName, picture: StageInput, clock: Stopwatch) -> StageOutput:
-        output = await self._batcher.run(stage, picture, alone=self._under_way == 1)
-        clock.queue += output.waited
-        clock.stages[stage] += output.ran
+    async def _run_stage(self, stage: StageName, picture: StageInput, turn: Turn, clock: Stopwatch) -> StageOutput:
+        queued = time.perf_counter()
+        output = await self._batcher.run(stage, picture, turn, alone=turn.urgent or self._under_way == 1)
+        clock.add_run(stage, queued, output.waited, output.ran)
         return output
 
     def _crop(self, prepared: Prepared, lung_map: ProbabilityMap, clock: Stopwatch) -> tuple[Cropped, StageInput]:

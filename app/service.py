@@ -14,11 +14,13 @@ from app.admission import RETRY_AFTER, Admission
 from app.batching import Batcher, StageName, StageQueues, Task
 from app.errors import NotReady
 from app.intake import Limits
+from app.keyring import Keyring
 from app.logs import SERVICE_LOGGER, log_event
 from app.metrics import Metrics
 from app.pipeline import Pipeline
 from app.settings import Settings
 from app.startup import STARTUP_ERRORS, Started, start
+from app.tracing import Tracing
 from app.version import BUILD, VERSION
 from models.runtime import gpus
 from models.runtime.device import is_cpu, memory_readers
@@ -52,7 +54,10 @@ class Service:
         """
         self.settings = settings
         self.metrics = Metrics()
+        self.tracing = Tracing.from_environment()
         self.limits = Limits(settings.max_upload_bytes, settings.max_pixels, MIN_SIDE)
+        self.keys = Keyring(settings.api_keys, settings.api_keys_file)
+        self.operations_keys = Keyring(settings.operations_keys, settings.operations_keys_file)
         self.failure: str | None = None
         self._given = workflow
         self._on_failure = on_failure
@@ -107,6 +112,7 @@ class Service:
         await self.admission.idle()
         if self._loaded is not None and self.failure is None:
             await asyncio.to_thread(self._loaded.batcher.close)
+        await asyncio.to_thread(self.tracing.close)
         gc.unfreeze()
         log_event(SERVICE_LOGGER, "stopped")
 

@@ -10,7 +10,8 @@ from dotenv import dotenv_values
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.keys import is_entry
+from app.keyring import read_keys
+from app.keys import read_entry
 
 MEBIBYTE = 1024 * 1024
 DRAIN_SECONDS = 5
@@ -65,6 +66,10 @@ class Settings(BaseSettings):
     operations_keys: Words = Field(
         (), description="the same for /metrics and /models, which have keys of their own; empty: open"
     )
+    api_keys_file: Path | None = Field(
+        None, description="file with more of them, one a line, read again when it changes; then a key is always needed"
+    )
+    operations_keys_file: Path | None = Field(None, description="the same for the operations keys")
     cors_origins: Words = Field(
         (), description="origins, comma-separated, whose pages may call the service from a browser; empty: only its own"
     )
@@ -94,12 +99,18 @@ class Settings(BaseSettings):
     @field_validator("api_keys", "operations_keys")
     @classmethod
     def _hashed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        # The message must not repeat the value: it may be the key itself.
-        if not all(map(is_entry, value)):
-            raise ValueError(
-                "expected SHA-256 hashes of keys, 64 hexadecimal digits each, or name:hash (python -m app.keys NAME "
-                "makes a key and its entry)"
-            )
+        for entry in value:
+            read_entry(entry)
+        return value
+
+    @field_validator("api_keys_file", "operations_keys_file")
+    @classmethod
+    def _holds_keys(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                read_keys(value)
+            except OSError as error:
+                raise ValueError(f"{value}: {error.strerror}") from None
         return value
 
     @field_validator("cors_origins")

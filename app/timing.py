@@ -3,12 +3,21 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from app.metrics import STAGES, Metrics
 
 
+class Interval(NamedTuple):
+    """When a step ran, in seconds of ``time.perf_counter``."""
+
+    name: str
+    started: float
+    ended: float
+
+
 class Stopwatch:
-    """Durations of one request's stages, in seconds, and its wait for the device.
+    """Durations of one radiograph's stages, in seconds, and its wait for the device.
 
     It moves from thread to thread with the request, and is never used by two threads at once.
     """
@@ -17,6 +26,8 @@ class Stopwatch:
         self._started = time.perf_counter()
         self.stages = dict.fromkeys(STAGES, 0.0)
         self.queue = 0.0
+        self.intervals: list[Interval] = []
+        """What was measured, in order."""
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
@@ -25,7 +36,21 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.stages[stage] += time.perf_counter() - started
+            self._add(stage, started, time.perf_counter())
+
+    def add_run(self, stage: str, queued: float, waited: float, ran: float) -> None:
+        """Adds a run of a network, and its wait before it.
+
+        Args:
+            queued: when it was queued, by ``time.perf_counter``.
+        """
+        self.queue += waited
+        self.intervals.append(Interval("queue", queued, queued + waited))
+        self._add(stage, queued + waited, queued + waited + ran)
+
+    def _add(self, stage: str, started: float, ended: float) -> None:
+        self.stages[stage] += ended - started
+        self.intervals.append(Interval(stage, started, ended))
 
     @property
     def total(self) -> float:

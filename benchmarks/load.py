@@ -88,9 +88,11 @@ def parse_head(head: bytes) -> tuple[int, int]:
     return int(first.split(b" ", 2)[1]), int(fields[b"content-length"])
 
 
-def build_requests(bodies: Sequence[bytes], path: str) -> list[bytes]:
+def build_requests(bodies: Sequence[bytes], path: str, priority: str = "") -> list[bytes]:
     """Whole HTTP/1.1 requests."""
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\nAccept: */*\r\n"
+    if priority:
+        head += f"Priority: {priority}\r\n"
     return [f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
 
 
@@ -185,8 +187,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--uploads", choices=("mixed", "jpeg", "tiny"), default="mixed")
+    parser.add_argument("--priority", default="", help="the header of this name")
     options = parser.parse_args(arguments)
-    requests = build_requests(uploads.bodies(options.uploads), options.path)
+    requests = build_requests(uploads.bodies(options.uploads), options.path, options.priority)
     report = measure(options.port, options.clients, options.seconds, requests)
     json.dump(asdict(report), sys.stdout)
     print()

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import TypeVar, TypeVarTuple, Unpack
 
 from app.batching.device import DeviceThreads, Observe
+from app.batching.host import HostPool
 from app.batching.queues import StageName, StageOutput, StageQueues, Task
+from app.urgency import Turn
 from models.runtime.engine import StageInput
 from models.runtime.processors import available_cpus
 from models.runtime.stage import Stage
@@ -41,13 +44,18 @@ class Batcher:
         launches = {name: stage.launch for name, stage in stages.items()}
         streams = max(stage.streams for stage in stages.values())
         self._device = DeviceThreads(queues, launches, on_lost, observe, streams, device_limit)
-        self._host = ThreadPoolExecutor(available_cpus() + 1, thread_name_prefix="host")
+        self._host = HostPool(available_cpus() + 1)
         self._device.start()
 
-    async def run(self, stage: StageName, picture: StageInput, alone: bool = False) -> StageOutput:
+    def expect(self, turn: Turn) -> AbstractContextManager[None]:
+        """Until exit, no run begins for requests that are less urgent than this one, which is under way."""
+        return self._queues.expect(turn)
+
+    async def run(self, stage: StageName, picture: StageInput, turn: Turn, alone: bool = False) -> StageOutput:
         """The output of a network for one picture; a caller that stops waiting gives up its place in the queue.
 
         Args:
+            turn: the request's place among all that wait; the lowest goes first.
             alone: no other request is under way.
 
         Raises:
@@ -60,22 +68,24 @@ class Batcher:
         def deliver(outcome: StageOutput | Exception) -> None:
             loop.call_soon_threadsafe(_settle, future, outcome)
 
-        task = Task(stage, picture, deliver, alone)
+        task = Task(stage, picture, deliver, turn, alone)
         self._queues.put(task)
         try:
             return await future
         finally:
             task.abandoned = True
 
-    async def run_on_host(self, function: Callable[[Unpack[_Arguments]], _Result], *arguments: *_Arguments) -> _Result:
-        """Calls a function in the host pool."""
-        return await asyncio.get_running_loop().run_in_executor(self._host, function, *arguments)
+    async def run_on_host(
+        self, turn: Turn, function: Callable[[Unpack[_Arguments]], _Result], *arguments: *_Arguments
+    ) -> _Result:
+        """Calls a function in the host pool, in its turn."""
+        return await asyncio.wrap_future(self._host.submit(turn, partial(function, *arguments)))
 
     def close(self) -> None:
         """Ends the threads once all queued work is done; no request may be under way any more."""
         self._queues.close()
         self._device.join()
-        self._host.shutdown()
+        self._host.close()
 
 
 def _settle(future: asyncio.Future[StageOutput], outcome: StageOutput | Exception) -> None:

@@ -2,11 +2,15 @@
 
 import threading
 import time
+from bisect import insort
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TypeAlias
 
+from app.urgency import Turn
 from models.pixels import ProbabilityMap
 from models.runtime.engine import StageInput
 from models.weights.cards import Role
@@ -37,13 +41,15 @@ class Task:
 
     Attributes:
         deliver: called in a device thread with the answer or the error; only the first call counts.
-        alone: no other radiograph was under way when it came, so it may use the whole device.
+        turn: its request's place among all that wait.
+        alone: it may use the whole device: no other radiograph was under way when it came, or none that matters.
         abandoned: set when the requester no longer waits; read when a batch forms.
     """
 
     stage: StageName
     image: StageInput
     deliver: Callable[[StageOutput | Exception], None]
+    turn: Turn
     alone: bool = False
     queued: float = field(default=0.0)
     abandoned: bool = False
@@ -56,15 +62,15 @@ class QueuesClosed(RuntimeError):
 class StageQueues:
     """Thread-safe queues of both stages and the rule that picks the next batch.
 
-    Stage II goes first, as finishing a radiograph frees its memory, unless the oldest picture of stage I has waited
-    longer than ``max_age``. While the device is busy, pictures gather without a timer.
+    The picture whose turn is lowest decides which stage is next, and fills its batch with those that follow in the same
+    stage. Among requests of one urgency stage II thus goes first, as the older ones wait for it; finishing a radiograph
+    frees its memory. While the device is busy, pictures gather without a timer.
     """
 
     def __init__(
         self,
         max_batch_size: int,
         max_wait: float = 0.0,
-        max_age: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Creates empty queues.
@@ -72,13 +78,14 @@ class StageQueues:
         Args:
             max_batch_size: of each stage, until ``shrink`` lowers it.
             max_wait: seconds after its first arrival for which a batch that is not full is held back.
-            max_age: seconds after which a waiting radiograph of stage I goes before stage II.
         """
-        self._max_wait, self._max_age, self._clock = max_wait, max_age, clock
+        self._max_wait, self._clock = max_wait, clock
         self._changed = threading.Condition()
-        self._waiting: dict[StageName, deque[Task]] = {stage: deque() for stage in STAGE_NAMES}
+        self._waiting: dict[StageName, list[Task]] = {stage: [] for stage in STAGE_NAMES}
+        """By turn; those of one turn in the order in which they came."""
         self._capacity: dict[StageName, int] = dict.fromkeys(STAGE_NAMES, max_batch_size)
         self._again: deque[tuple[StageName, list[Task]]] = deque()
+        self._expected: list[Turn] = []
         self._closed = False
 
     def put(self, task: Task) -> None:
@@ -87,8 +94,26 @@ class StageQueues:
             if self._closed:
                 raise QueuesClosed("the device takes no more work")
             task.queued = self._clock()
-            self._waiting[task.stage].append(task)
+            insort(self._waiting[task.stage], task, key=attrgetter("turn"))
             self._changed.notify()
+
+    @contextmanager
+    def expect(self, turn: Turn) -> Iterator[None]:
+        """Holds back, until exit, what is not urgent and has a later turn than an urgent request that is under way.
+
+        A run cannot be interrupted: one that began while the urgent request was between two stages would delay it.
+        """
+        if not turn.urgent:
+            yield
+            return
+        with self._changed:
+            insort(self._expected, turn)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._expected.remove(turn)
+                self._changed.notify()
 
     def put_again(self, stage: StageName, tasks: Sequence[Task], size: int) -> None:
         """Queues a failed batch again, before all else, in parts of at most ``size``."""
@@ -109,11 +134,12 @@ class StageQueues:
                     if self._closed:
                         return None
                     self._changed.wait()
+                elif self._must_give_way(self._waiting[stage][0].turn):
+                    self._changed.wait()
                 elif (left := self._held_back(stage)) > 0:
                     self._changed.wait(left)
                 else:
-                    waiting = self._waiting[stage]
-                    return stage, [waiting.popleft() for _ in range(min(len(waiting), self._capacity[stage]))]
+                    return stage, self._take_first(stage)
 
     def close(self) -> None:
         """Accepts no more tasks; those that wait can still be taken."""
@@ -150,18 +176,25 @@ class StageQueues:
 
     def _next_stage(self) -> StageName | None:
         lungs, disease = self._waiting["lungs"], self._waiting["disease"]
-        if not disease:
-            return "lungs" if lungs else None
-        if lungs and self._clock() - lungs[0].queued > self._max_age:
-            return "lungs"
-        return "disease"
+        if not lungs or not disease:
+            return "lungs" if lungs else "disease" if disease else None
+        return "lungs" if lungs[0].turn < disease[0].turn else "disease"
+
+    def _must_give_way(self, turn: Turn) -> bool:
+        """Whether an urgent request with an earlier turn is under way elsewhere."""
+        return not turn.urgent and not self._closed and bool(self._expected) and self._expected[0] < turn
+
+    def _take_first(self, stage: StageName) -> list[Task]:
+        waiting, size = self._waiting[stage], self._capacity[stage]
+        self._waiting[stage] = waiting[size:]
+        return waiting[:size]
 
     def _held_back(self, stage: StageName) -> float:
         """Seconds for which the stage's next batch is still held back to gather."""
         waiting = self._waiting[stage]
         if self._closed or not self._max_wait or len(waiting) >= self._capacity[stage]:
             return 0.0
-        return waiting[0].queued + self._max_wait - self._clock()
+        return min(task.queued for task in waiting) + self._max_wait - self._clock()
 
     def _take_again(self) -> tuple[StageName, list[Task]]:
         stage, tasks = self._again.popleft()
@@ -176,4 +209,4 @@ class StageQueues:
             self._again = deque((stage, tasks) for stage, tasks in parts if tasks)
         for stage, waiting in self._waiting.items():
             if any(task.abandoned for task in waiting):
-                self._waiting[stage] = deque(task for task in waiting if not task.abandoned)
+                self._waiting[stage] = [task for task in waiting if not task.abandoned]

@@ -1,5 +1,6 @@
 """The command line of ``cxr-score``."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -82,6 +83,8 @@ def score(
         )
     request = _request(places, threshold, patience)
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    if trace := os.environ.get("TRACEPARENT", ""):
+        headers["traceparent"] = trace
     with interruptible() as interruption:
         try:
             out.parent.mkdir(parents=True, exist_ok=True)

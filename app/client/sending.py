@@ -35,6 +35,8 @@ USELESS: Final = frozenset(
     }
 )
 """These reject the key, the address or the parameters, so every other file would be refused too."""
+BULK: Final = "u=6"
+"""Less urgent than what people wait for (RFC 9218)."""
 INVALID_PARAMETER: Final = "invalid_parameter"
 FIRST_WAIT_SECONDS: Final = 1.0
 LONGEST_WAIT_SECONDS: Final = 30.0
@@ -96,7 +98,8 @@ class Sender:
             Unanswered: patience ended, although the service says that it is ready.
             Stopped: patience ended and the service is not ready; or it would refuse every file; or ``stop`` was set.
         """
-        parameters, headers = {**self._request.parameters, **(more or {})}, {"Accept": self._request.accept}
+        parameters = {**self._request.parameters, **(more or {})}
+        headers = {"Accept": self._request.accept, "Priority": BULK}
         tries, until = 0, 0.0
         while not self._stop.is_set():
             asked = 0.0

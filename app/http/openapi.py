@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from app.http.context import VERSION_HEADER
+from app.http.context import CALLER_HEADER, VERSION_HEADER
 from app.http.request_id import REQUEST_ID_HEADER
 from app.reports.schema import ProblemReport
 
@@ -15,6 +15,7 @@ EXAMPLES: Final = Path(__file__).parents[1] / "reports" / "examples.json"
 _HEADERS: Final = {
     REQUEST_ID_HEADER: {"description": "the request's id, as in the log", "schema": {"type": "string"}},
     VERSION_HEADER: {"description": "the service's version", "schema": {"type": "string"}},
+    CALLER_HEADER: {"description": "whose key it was, where one was sent", "schema": {"type": "string"}},
 }
 """Of every answer."""
 

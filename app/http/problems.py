@@ -63,7 +63,9 @@ class _Invalid:
     def _parameters(self) -> dict[str, list[str]]:
         """The names of the query parameters by path; built once, after all routes have been added."""
         posts = {path: routes["post"] for path, routes in self._app.openapi()["paths"].items() if "post" in routes}
-        return {path: [one["name"] for one in post["parameters"]] for path, post in posts.items()}
+        return {
+            path: [one["name"] for one in post["parameters"] if one["in"] == "query"] for path, post in posts.items()
+        }
 
 
 async def _http(request: Request, error: HTTPException) -> Response:

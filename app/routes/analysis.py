@@ -12,14 +12,14 @@ from app.reports.answers import overlay_png, score_json, score_text, segment_jso
 from app.reports.comparison import check_same_patient, comparison_json
 from app.reports.dicom import DICOM, check_reportable, segmentation_dicom
 from app.routes.answering import answer, answer_pair
-from app.routes.authentication import require_key
 from app.routes.documented import BINARY, BODY, PAIR_BODY, PROBLEM_RESPONSES
+from app.routes.priority import read_priority
 from app.routes.query import CompareQuery, ScoreQuery, SegmentQuery
 
 JSON, PNG, TEXT = "application/json", "image/png", "text/plain"
 
 
-router = APIRouter(tags=["analysis"], dependencies=[Depends(require_key)])
+router = APIRouter(tags=["analysis"], dependencies=[Depends(read_priority)])
 
 
 @router.post(

@@ -95,7 +95,7 @@ async def _answered(request: Request, receive: Receive, analyse: Analyse, media_
     clock = Stopwatch()
     service.check_accepting()
     with ExitStack() as held:
-        held.enter_context(service.admission.permit())
+        held.enter_context(service.admission.permit(request.state.urgency, request.state.key))
         try:
             async with asyncio.timeout(service.settings.request_timeout_s) as deadline:
                 with clock.measure("receive"):
@@ -130,7 +130,8 @@ async def _analysed(
     clock: Stopwatch,
 ) -> tuple[Finding, bytes]:
     noted, finished = partial(_noted, request, check), partial(_finished, request, clock, overlay, render)
-    return await service.pipeline.run(upload, query.question, noted, finished, clock)
+    request.state.clocks.append(clock)
+    return await service.pipeline.run(upload, query.question, noted, finished, clock, request.state.urgency)
 
 
 def _render_nothing(finding: Finding) -> bytes:

@@ -21,13 +21,13 @@ from app.reports.dicom import (
 )
 from app.reports.fhir import FHIR, fhir_json
 from app.routes.answering import accept_any, answer
-from app.routes.authentication import require_key
 from app.routes.documented import BINARY, BODY, PROBLEM_RESPONSES
+from app.routes.priority import read_priority
 from app.routes.query import AnalysisQuery, FhirQuery, ReportsQuery
 
 MULTIPART, ZIP = "multipart/related", "application/zip"
 
-router = APIRouter(prefix="/reports", tags=["analysis"], dependencies=[Depends(require_key)])
+router = APIRouter(prefix="/reports", tags=["analysis"], dependencies=[Depends(read_priority)])
 
 
 class _DicomResponse(Response):

@@ -10,9 +10,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from app.keys import hash_key, is_entry, new_key
+from app.keys import hash_key, new_key, read_entry
+from tests.support.gates import gated
 from tests.support.polling import until
 from tests.support.server import Server, running
 
@@ -71,14 +73,16 @@ def test_a_new_key_and_its_entry_belong_together(arguments: list[str], name: str
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     key, entry = (line.split()[1] for line in output.splitlines())
     assert entry == f"{name}{hash_key(key)}"
-    assert is_entry(entry)
-    assert not is_entry(key)
+    assert read_entry(entry).digest == hash_key(key)
+    with pytest.raises(ValueError, match="expected SHA-256"):
+        read_entry(key)
     assert new_key() != new_key()
 
 
 @pytest.mark.parametrize("name", ["two words", "a:b", "", "ü", "a" * 33])
 def test_a_name_that_would_break_logs_is_refused(name: str) -> None:
-    assert not is_entry(f"{name}:{hash_key('k')}")
+    with pytest.raises(ValueError, match="expected SHA-256"):
+        read_entry(f"{name}:{hash_key('k')}")
     ended = subprocess.run([sys.executable, "-m", "app.keys", name], check=False, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (2, "")
 
@@ -98,21 +102,18 @@ def test_callers_are_known_by_the_name_of_their_key(tmp_path: Path, phantom_png:
         assert set(ready["weights"]) == {"lungs", "disease"}  # type: ignore[call-overload]
 
 
-def test_operations_are_closed_apart_from_analyses(tmp_path: Path, phantom_png: bytes) -> None:
-    closed = {"CXR_API_KEYS": hash_key("ris"), "CXR_OPERATIONS_KEYS": f"{hash_key('ops')},{hash_key('next')}"}
-    with running(tmp_path, HASTY, **closed) as server:
+def test_operations_are_closed_apart_from_analyses(phantom_png: bytes) -> None:
+    keys = {"api_keys": (hash_key("ris"),), "operations_keys": (hash_key("ops"), hash_key("next"))}
+    with gated(**keys) as live, httpx.Client(base_url=live.url, timeout=60) as client:
         for path in ("/metrics", "/models"):
-            assert server.client.get(path).status_code == 401
-            assert server.client.get(path, headers={"x-api-key": "ris"}).status_code == 401
+            assert client.get(path).status_code == 401
+            assert client.get(path, headers={"x-api-key": "ris"}).status_code == 401
             for key in ("ops", "next"):
-                assert server.client.get(path, headers={"authorization": f"Bearer {key}"}).status_code == 200
-        assert server.client.post("/score", content=phantom_png, headers={"x-api-key": "ops"}).status_code == 401
-        assert (
-            server.client.post("/score", content=phantom_png, headers={"x-api-key": hash_key("ris")}).status_code == 401
-        )
-        assert server.client.post("/score", content=phantom_png, headers={"x-api-key": "ris"}).status_code == 200
+                assert client.get(path, headers={"authorization": f"Bearer {key}"}).status_code == 200
+        for key, status in (("ops", 401), (hash_key("ris"), 401), ("ris", 200)):
+            assert client.post("/score", content=phantom_png, headers={"x-api-key": key}).status_code == status
         for path in ("/health/live", "/health/ready"):
-            assert server.client.get(path).status_code == 200
+            assert client.get(path).status_code == 200
 
 
 def test_every_answer_has_the_security_headers_and_no_banner(hasty: Server, phantom_png: bytes) -> None:
@@ -145,18 +146,21 @@ def test_other_origins_are_closed_by_default(hasty: Server) -> None:
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-def test_named_origins_may_ask(tmp_path: Path, phantom_png: bytes) -> None:
-    with running(tmp_path, HASTY, CXR_CORS_ORIGINS="https://viewer.example") as server:
-        asked = {"origin": "https://viewer.example"}
-        preflight = server.client.options(
+def test_named_origins_may_ask(phantom_png: bytes) -> None:
+    asked, wanted = {"origin": "https://viewer.example"}, "priority,traceparent,x-api-key"
+    with (
+        gated(cors_origins=("https://viewer.example",)) as live,
+        httpx.Client(base_url=live.url, timeout=60) as client,
+    ):
+        preflight = client.options(
             "/score",
-            headers={**asked, "access-control-request-method": "POST", "access-control-request-headers": "x-api-key"},
+            headers={**asked, "access-control-request-method": "POST", "access-control-request-headers": wanted},
         )
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-origin"] == "https://viewer.example"
-        answer = server.client.post("/score", content=phantom_png, headers=asked)
+        answer = client.post("/score", content=phantom_png, headers=asked)
         assert answer.headers["access-control-allow-origin"] == "https://viewer.example"
-        other = server.client.post("/score", content=phantom_png, headers={"origin": "https://elsewhere.example"})
+        other = client.post("/score", content=phantom_png, headers={"origin": "https://elsewhere.example"})
         assert "access-control-allow-origin" not in other.headers
 
 

@@ -267,8 +267,10 @@ def scaling(manifests: Manifests) -> Iterator[str]:
 def monitoring(manifests: Manifests) -> Iterator[str]:
     for monitor in manifests.all("ServiceMonitor"):
         for endpoint in monitor["spec"]["endpoints"]:
-            if endpoint["relabelings"] != [{"targetLabel": "job", "replacement": JOB}]:
+            if endpoint["relabelings"][:1] != [{"targetLabel": "job", "replacement": JOB}]:
                 yield f"the job is not {JOB}: {endpoint['relabelings']}"
+            if any(rule["regex"] == manifests.labels["track"] for rule in endpoint["relabelings"][1:]):
+                yield "those in use are taken for the canary"
 
 
 RULES: tuple[Callable[[Manifests], Iterator[str]], ...] = (

@@ -12,8 +12,10 @@ from tests.support import ROOT
 from tests.support.programs import program
 
 COMPOSE = ROOT / "docker-compose.yml"
-PROFILES = ("cpu", "gpu", "pacs")
-REPLICAS = ("service-0", "service-1", "service-cpu")
+PROFILES = ("cpu", "gpu", "new", "pacs")
+IN_USE = ("service-0", "service-1", "service-cpu")
+NEW = "service-new"
+REPLICAS = (*IN_USE, NEW)
 
 
 def resolved(**variables: str) -> dict[str, Any]:
@@ -46,7 +48,7 @@ def test_each_gpu_has_one_replica(services: dict[str, Any]) -> None:
     ]
     assert devices == [["0"], ["1"]]
     assert {services[name]["environment"]["CXR_DEVICE"] for name in ("service-0", "service-1")} == {"cuda"}
-    assert services["service-cpu"]["environment"]["CXR_DEVICE"] == "cpu"
+    assert {services[name]["environment"]["CXR_DEVICE"] for name in ("service-cpu", NEW)} == {"cpu"}
 
 
 def test_replicas_can_write_nothing_and_reach_nobody(services: dict[str, Any]) -> None:
@@ -57,7 +59,9 @@ def test_replicas_can_write_nothing_and_reach_nobody(services: dict[str, Any]) -
         assert service["cap_drop"] == ["ALL"]
         assert "no-new-privileges:true" in service["security_opt"]
         assert "ports" not in service
-        assert [volume for volume in service["volumes"] if not str(volume).endswith(":/weights:ro")] == []
+        assert [
+            volume for volume in service["volumes"] if not str(volume).endswith((":/weights:ro", ":/keys:ro"))
+        ] == []
         assert [network for network in service["networks"] if not networks[network]["internal"]] == []
 
 
@@ -77,19 +81,42 @@ def test_settings_reach_the_replicas_and_the_gateway() -> None:
     fixed = {"device", "host", "port"}
     given = {f"CXR_{name}".upper(): f"given-{name}" for name in Settings.model_fields if name not in fixed}
     services = resolved(**given)
-    for name in REPLICAS:
+    for name in IN_USE:
         assert given.items() <= services[name]["environment"].items()
     followed = {name: given[name] for name in ("CXR_MAX_UPLOAD_MB", "CXR_REQUEST_TIMEOUT_S")}
     assert followed.items() <= services["gateway"]["environment"].items()
 
 
+def test_the_new_version_has_its_own_pair_and_image_and_asks_for_no_requests() -> None:
+    pair = {"CXR_LUNGS_WEIGHTS": "lungs", "CXR_DISEASE_WEIGHTS": "disease", "CXR_THRESHOLD": "0.5"}
+    old, new = ({name: f"/{name}/{value}" for name, value in pair.items()} for name in ("old", "new"))
+    given = old | {name.replace("CXR_", "CXR_NEW_"): value for name, value in new.items()}
+    services = resolved(**given, CXR_TAG="1", CXR_NEW_TAG="2", CXR_LOG_LEVEL="DEBUG")
+    for name in IN_USE:
+        assert old.items() <= services[name]["environment"].items()
+    assert (new | {"CXR_LOG_LEVEL": "DEBUG"}).items() <= services[NEW]["environment"].items()
+    assert (services["service-cpu"]["image"], services[NEW]["image"]) == ("cxr-severity:1-cpu", "cxr-severity:2-cpu")
+    assert {services["gateway"]["environment"][name] for name in ("CANARY", "CANARY_SHARE", "SHADOW")} == {""}
+
+
+def test_the_gateway_is_told_who_is_on_trial() -> None:
+    environment = resolved(CXR_CANARY="a:1", CXR_CANARY_SHARE="7", CXR_SHADOW="b:1")["gateway"]["environment"]
+    assert {"CANARY": "a:1", "CANARY_SHARE": "7", "SHADOW": "b:1"}.items() <= environment.items()
+
+
 def test_gateway_and_prometheus_know_every_replica(services: dict[str, Any]) -> None:
     port = Settings.model_fields["port"].default
     named = services["gateway"]["environment"]["REPLICAS"].split()
-    assert sorted(named) == sorted(f"{name}:{port}" for name in REPLICAS)
+    assert sorted(named) == sorted(f"{name}:{port}" for name in IN_USE)
     scraped = yaml.safe_load((ROOT / "docker" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"][0]
     (targets,) = scraped["dns_sd_configs"]
     assert (sorted(targets["names"]), targets["port"]) == (sorted(REPLICAS), port)
+
+
+def test_prometheus_keeps_what_is_on_trial_apart() -> None:
+    scraped = yaml.safe_load((ROOT / "docker" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"][0]
+    (rule,) = [rule for rule in scraped["relabel_configs"] if rule["target_label"] == "job"]
+    assert (rule["source_labels"], rule["regex"], rule["replacement"]) == (["__meta_dns_name"], NEW, "cxr-new")
 
 
 def test_only_the_gateway_can_be_reached_from_other_machines(services: dict[str, Any]) -> None:

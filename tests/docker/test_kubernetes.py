@@ -125,7 +125,8 @@ NETWORK = "base/networkpolicy.yaml"
         (MONITOR, "path: /metrics", "path: /prometheus", "ports: the ServiceMonitor reads"),
         (MONITOR, "port: http", "port: metrics", "ports: the ServiceMonitor reads"),
         (MONITOR, "interval: 15s", "interval: 15 seconds", "ServiceMonitor cxr-severity:"),
-        (MONITOR, "replacement: cxr", "replacement: other", "monitoring: the job"),
+        (MONITOR, "replacement: cxr\n        #", "replacement: other\n        #", "monitoring: the job"),
+        (MONITOR, "regex: canary", "regex: stable", "monitoring: those in use"),
         (
             SCALED,
             "rate(cxr_queue_seconds_sum",
@@ -198,17 +199,61 @@ def all_faults(objects: list[Object]) -> list[str]:
     return [fault for thing in objects for fault in schema_faults(thing)] or faults(objects)
 
 
-def test_the_page_shows_a_site_that_renders(tmp_path: Path) -> None:
-    (shown,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.S)
-    checkout, site = tmp_path / "cxr-severity", tmp_path / "site"
-    shutil.copytree(KUBERNETES, checkout / "docker/kubernetes")
-    site.mkdir()
-    (site / "kustomization.yaml").write_text(shown)
-    objects = build(site)
-    assert {"ServiceMonitor", "ScaledObject"} <= {thing["kind"] for thing in objects}
-    assert {thing["metadata"]["namespace"] for thing in objects} == {"radiology"}
-    assert Manifests(objects).container["image"].startswith("registry.example/")
-    assert [fault for thing in objects for fault in schema_faults(thing)] == []
+@pytest.fixture
+def sites(tmp_path: Path) -> tuple[Manifests, Manifests]:
+    """What the page shows: a site, and its canary."""
+    shutil.copytree(KUBERNETES, tmp_path / "cxr-severity" / "docker" / "kubernetes")
+    site, canary = (
+        build(written(tmp_path / name, shown))
+        for name, shown in zip(
+            ("site", "canary"), re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.S), strict=True
+        )
+    )
+    return Manifests(site), Manifests(canary)
+
+
+def written(folder: Path, kustomization: str) -> Path:
+    folder.mkdir()
+    (folder / "kustomization.yaml").write_text(kustomization)
+    return folder
+
+
+def test_the_page_shows_a_site_that_renders(sites: tuple[Manifests, Manifests]) -> None:
+    site, _ = sites
+    assert {"ServiceMonitor", "ScaledObject"} <= {thing["kind"] for thing in site.objects}
+    assert {thing["metadata"]["namespace"] for thing in site.objects} == {"radiology"}
+    assert site.container["image"].startswith("registry.example/")
+    assert [fault for thing in site.objects for fault in schema_faults(thing)] == []
+
+
+def test_the_canary_stands_behind_the_service_in_use(sites: tuple[Manifests, Manifests]) -> None:
+    site, canary = sites
+    assert [fault for thing in canary.objects for fault in schema_faults(thing)] == []
+    assert sorted(thing["kind"] for thing in canary.objects) == ["ConfigMap", "Deployment"]
+    names = [{thing["metadata"]["name"] for thing in one.objects} for one in sites]
+    assert names[0] & names[1] == set()
+    assert canary.container["envFrom"][0]["configMapRef"]["name"] in names[1]
+    for kind, field in (("Service", "selector"), ("PodDisruptionBudget", "selector"), ("NetworkPolicy", "podSelector")):
+        selector = site.one(kind)["spec"][field]
+        assert selector.get("matchLabels", selector).items() <= canary.labels.items()
+    assert canary.deployment["replicas"] == 1
+    assert canary.pod["serviceAccountName"] == site.one("ServiceAccount")["metadata"]["name"]
+    assert canary.pod["securityContext"] == site.pod["securityContext"]
+
+
+def test_no_deployment_takes_the_others_pods(sites: tuple[Manifests, Manifests]) -> None:
+    for own, other in (sites, sites[::-1]):
+        selector = own.deployment["selector"]["matchLabels"]
+        assert selector.items() <= own.labels.items()
+        assert not selector.items() <= other.labels.items()
+
+
+def test_prometheus_keeps_the_canary_apart(sites: tuple[Manifests, Manifests]) -> None:
+    site, canary = sites
+    (endpoint,) = site.one("ServiceMonitor")["spec"]["endpoints"]
+    apart = endpoint["relabelings"][1]
+    assert (apart["sourceLabels"], apart["targetLabel"]) == (["__meta_kubernetes_pod_label_track"], "job")
+    assert apart["regex"] == canary.labels["track"]
 
 
 def test_the_page_makes_the_rules_a_resource() -> None:

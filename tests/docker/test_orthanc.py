@@ -53,6 +53,11 @@ def _asked(server: Server) -> Counter[str]:
     return Counter(str(line["route"]) for line in lines)
 
 
+def _urgencies(server: Server) -> list[object]:
+    """Of the radiographs that were scored, in order."""
+    return [line["urgency"] for line in server.log_lines() if line.get("route") == ROUTE and line["status"] == 200]
+
+
 def test_results_come_into_the_radiographs_study_once(archive: Edge, server: Server) -> None:
     before, asked = archive.count(), _asked(server)
     first, later = radiograph(), radiograph()
@@ -64,6 +69,8 @@ def test_results_come_into_the_radiographs_study_once(archive: Edge, server: Ser
     assert archive.series(first.StudyInstanceUID) == ALL
     assert archive.count() - before == 2 * ALL.total()
     assert _asked(server) - asked == Counter({ROUTE: 2})
+    # They are no backlog.
+    assert _urgencies(server)[-2:] == [3, 3]
 
 
 def test_a_viewer_retrieves_the_study_whole(archive: Edge) -> None:
@@ -186,6 +193,7 @@ def test_nothing_is_lost_or_doubled_while_service_and_orthanc_are_away(tmp_path:
         service.wait_ready()
         started.wait_for_status(*sent)
         assert {started.count()} == {3 * ALL.total()}
+        assert _urgencies(service.server) == [6, 6, 6]
         assert [started.series(dataset.StudyInstanceUID) for dataset in sent] == [ALL] * 3
         # Another start finds nothing to do.
         started.end()

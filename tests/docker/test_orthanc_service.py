@@ -133,3 +133,21 @@ def test_the_service_refuses_what_is_no_dicom(server: Server, phantom_png: bytes
 def test_results_come_in_the_order_that_was_asked_for(server: Server) -> None:
     results = ScoringService(server.url).ask(["sc", "seg"], write(radiograph()))
     assert [dcmread(BytesIO(result)).Modality for result in results] == ["OT", "SEG"]
+
+
+def test_a_backlog_says_so_and_each_radiograph_has_a_trace() -> None:
+    heads: list[bytes] = []
+
+    def keep(connection: socket.socket) -> None:
+        heads.append(connection.recv(65536).lower())
+        connection.sendall(b"HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\r\n")
+
+    with listening(keep) as url:
+        service = ScoringService(url)
+        for late in (True, False):
+            with pytest.raises(Away):
+                service.ask(["seg"], b"radiograph", late, "ab" * 16)
+        with pytest.raises(Away):
+            service.ask(["seg"], b"radiograph")
+    assert [b"priority: u=6" in head for head in heads] == [True, False, False]
+    assert [b"traceparent: 00-" + b"ab" * 16 + b"-" in head for head in heads] == [True, True, False]

@@ -79,9 +79,12 @@ class Gated:
     def url(self) -> str:
         return "http://{}:{}".format(*self.address)
 
-    def post(self, upload: bytes) -> Future[httpx.Response]:
-        """A request on a connection of its own."""
-        return self.pool.submit(httpx.post, f"{self.url}/score?overlay=false", content=upload, timeout=60)
+    def post(self, upload: bytes, **headers: str) -> Future[httpx.Response]:
+        """A request on a connection of its own; underscores in the names of headers stand for hyphens."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.pool.submit(
+            httpx.post, f"{self.url}/score?overlay=false", content=upload, headers=named, timeout=60
+        )
 
     def in_flight(self) -> int:
         return self.gauge("cxr_requests_in_flight")

@@ -5,10 +5,11 @@ import json
 import re
 import ssl
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
+from secrets import token_hex
 from socket import SHUT_RDWR
 from typing import Literal, get_args
 from urllib.parse import urlsplit
@@ -17,6 +18,8 @@ Result = Literal["seg", "sr", "sc"]
 RESULTS: tuple[Result, ...] = get_args(Result)
 PATH = "/reports"
 DICOM, ZIP = "application/dicom", "application/zip"
+LATE = "u=6"
+"""The Priority (RFC 9218) of a backlog."""
 CONNECT_SECONDS = 5.0
 """Shorter than an answer may take: a service that does not accept a connection is away."""
 
@@ -87,17 +90,26 @@ class ScoringService:
         self._host, self._port, self._path = parts.hostname or "", parts.port, parts.path.rstrip("/")
         self._trust = ssl.create_default_context(cafile=self.ca or None) if parts.scheme == "https" else None
 
-    def ask(self, results: Sequence[Result], radiograph: bytes) -> list[bytes]:
+    def ask(self, results: Sequence[Result], radiograph: bytes, late: bool = False, trace_id: str = "") -> list[bytes]:
         """Sends a DICOM radiograph; returns the DICOM objects of one analysis, in the order of ``results``.
+
+        Args:
+            late: it belongs to a backlog, so requests for new radiographs go first.
+            trace_id: 32 hexadecimal digits, under which the service logs it; empty for none.
 
         Raises:
             Refused: the service refuses this radiograph for good.
             Unanswered: there was no usable answer; perhaps later.
             Away: the service answers nobody now.
         """
+        headers = {"Accept": ZIP, "Content-Type": DICOM}
+        if late:
+            headers["Priority"] = LATE
+        if trace_id:
+            headers["traceparent"] = f"00-{trace_id}-{token_hex(8)}-01"
         try:
             path = f"{PATH}?include={','.join(results)}"
-            answer, body = self._exchange("POST", path, radiograph, self.timeout_s)
+            answer, body = self._exchange("POST", path, self.timeout_s, headers, radiograph)
         except TimeoutError:
             self._must_be_ready()
             raise Unanswered(f"no answer in {self.timeout_s:g} s") from None
@@ -136,16 +148,14 @@ class ScoringService:
         return connection
 
     def _exchange(
-        self, method: str, path: str, radiograph: bytes | None, timeout_s: float
+        self, method: str, path: str, timeout_s: float, headers: Mapping[str, str], radiograph: bytes | None = None
     ) -> tuple[http.client.HTTPResponse, bytes]:
-        headers = {"Accept": ZIP, "Content-Type": DICOM} if radiograph is not None else {}
-        if self.key:
-            headers["X-API-Key"] = self.key
+        key = {"X-API-Key": self.key} if self.key else {}
         connection = self._connect(timeout_s)
         try:
             # A service that refuses may answer and close before it has read everything; its answer still counts.
             with suppress(BrokenPipeError, ConnectionResetError):
-                connection.request(method, self._path + path, radiograph, {**headers, "Connection": "close"})
+                connection.request(method, self._path + path, radiograph, {**headers, **key, "Connection": "close"})
             answer = connection.getresponse()
             return answer, answer.read()
         finally:
@@ -155,7 +165,7 @@ class ScoringService:
     def _must_be_ready(self) -> None:
         """Raises Away unless the service says that it is ready: only then the radiograph may be the cause."""
         try:
-            answer, _ = self._exchange("GET", "/health/ready", None, CONNECT_SECONDS)
+            answer, _ = self._exchange("GET", "/health/ready", CONNECT_SECONDS, {})
         except (OSError, http.client.HTTPException) as error:
             raise Away(f"not ready: {type(error).__name__}") from None
         if answer.status != 200:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
+from secrets import token_hex
 
 import orthanc
 
@@ -24,6 +26,9 @@ from cxr_edge.waiting import wait_seconds
 PENDING, DONE, REFUSED = "pending", "done", "refused"
 TRIES = 20
 """For an instance that gets no answer although others do."""
+
+BEHIND_SECONDS = 60.0
+"""An edge that has had something to do for longer works off a backlog."""
 
 _LONGEST_RETRY_AFTER_SECONDS = 3600.0
 _END_SECONDS = 15.0
@@ -62,6 +67,8 @@ class Worker:
     _aside: dict[str, Aside] = field(default_factory=dict)
     _read: int = 0
     _saved: int = 0
+    _up_to_date: float = -inf
+    """When nothing new was left, by ``time.monotonic``."""
     _news: threading.Event = field(default_factory=threading.Event)
     _ending: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -95,6 +102,7 @@ class Worker:
                     self._ending.wait(self.settings.longest_wait_s)
                 else:
                     self._news.wait(self._seconds_until_due())
+                    self._up_to_date = time.monotonic()
         except Ending:
             pass
         finally:
@@ -112,6 +120,10 @@ class Worker:
             if self._read - self._saved >= _SAVE_EVERY:
                 self._save()
         self._save()
+
+    def _is_behind(self) -> bool:
+        """Whether what is new comes from a backlog, as after an outage or a restart."""
+        return time.monotonic() - self._up_to_date > BEHIND_SECONDS
 
     def _next(self) -> Iterator[Change]:
         """Yields new changes, and in between the instances set aside that are due."""
@@ -194,13 +206,13 @@ class Worker:
             Unanswered, Away: there is no result now, but may be later.
             Ending: Orthanc is stopping.
         """
-        radiograph = self.archive.file(instance)
+        radiograph, trace_id = self.archive.file(instance), token_hex(16)
         try:
-            made = self._ask(radiograph)
+            made = self._ask(radiograph, trace_id, instance in self._aside)
         except Refused as error:
             if self.archive.status(instance) != PENDING:
                 raise Gone from None
-            orthanc.LogWarning(f"cxr-edge: {instance}: {REFUSED}:{error.code}")
+            orthanc.LogWarning(f"cxr-edge: {instance}: {REFUSED}:{error.code}; trace {trace_id}")
             return f"{REFUSED}:{error.code}"
         if self.archive.status(instance) != PENDING:
             raise Gone
@@ -209,11 +221,14 @@ class Worker:
                 self.archive.store(dicom)
             except NotDicom:
                 raise Unanswered("what came is no DICOM object") from None
-        orthanc.LogInfo(f"cxr-edge: {instance}: {DONE}")
+        orthanc.LogInfo(f"cxr-edge: {instance}: {DONE}; trace {trace_id}")
         return DONE
 
-    def _ask(self, radiograph: bytes) -> list[bytes]:
+    def _ask(self, radiograph: bytes, trace_id: str, late: bool) -> list[bytes]:
         """Asks the service, and waits while it is away, as other radiographs would get no answer either.
+
+        Args:
+            late: others of its time have been answered.
 
         Raises:
             Unanswered, Refused: as ``ScoringService.ask``.
@@ -222,7 +237,7 @@ class Worker:
         tries = 0
         while True:
             try:
-                answer = self.service.ask(self.settings.results, radiograph)
+                answer = self.service.ask(self.settings.results, radiograph, late or self._is_behind(), trace_id)
             except Away as error:
                 if tries == 0 and not self._ending.is_set():
                     orthanc.LogWarning(f"cxr-edge: waiting for {self.settings.url}: {error}")

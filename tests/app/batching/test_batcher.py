@@ -17,6 +17,7 @@ from app.batching import Batcher, DeviceLost, QueuesClosed, StageName, StageOutp
 from app.intake import Limits
 from app.pipeline import Pipeline
 from app.timing import Stopwatch
+from app.urgency import DEFAULT, FIRST, LAST, Turn
 from models.analysis import PLAIN, Analysis
 from models.pixels import Pixels
 from models.runtime.engine import StageInput
@@ -28,6 +29,8 @@ from tests.support.pictures import encoded, lung_mask, radiograph
 from tests.support.stubs import BrightIsDisease, FixedMap
 
 POISON = 255
+NOW = Turn(0.0)
+"""Before all requests."""
 
 
 class Rig:
@@ -36,24 +39,23 @@ class Rig:
     def __init__(self, max_batch_size: int = 16, device_limit: float = 60.0) -> None:
         self.lungs = GatedStage(FixedMap(lung_mask(SIZE)), SIZE)
         self.disease = GatedStage(BrightIsDisease(), SIZE)
-        # No radiograph grows old: the order must not depend on how long a busy machine takes between two steps.
-        self.queues = StageQueues(max_batch_size, max_age=math.inf)
+        self.queues = StageQueues(max_batch_size)
         self.lost: list[str] = []
         self.order: list[tuple[StageName, int]] = []
         workflow = Workflow(self.lungs, self.disease, threshold=0.3)
         stages: dict[StageName, Stage] = {"lungs": self.lungs, "disease": self.disease}
-        self.batcher = Batcher(stages, self.queues, self.lost.append, self._observe, device_limit)
+        # Launches come from one thread, so their order is sure; answers from several.
+        self.lungs.fail = lambda batch: self.order.append(("lungs", len(batch)))
+        self.disease.fail = lambda batch: self.order.append(("disease", len(batch)))
+        self.batcher = Batcher(stages, self.queues, self.lost.append, lambda *_: None, device_limit)
         self.pipeline = Pipeline(workflow, self.batcher, Limits(), ())
 
-    def _observe(self, stage: StageName, tasks: Sequence[Task], started: float, seconds: float) -> None:
-        self.order.append((stage, len(tasks)))
+    def request(self, seed: int = 0, urgency: int = DEFAULT) -> asyncio.Task[Analysis]:
+        return self.analysis_of(radiograph(SIZE, SIZE, seed), urgency)
 
-    def request(self, seed: int = 0) -> asyncio.Task[Analysis]:
-        return self.analysis_of(radiograph(SIZE, SIZE, seed))
-
-    def analysis_of(self, pixels: Pixels) -> asyncio.Task[Analysis]:
+    def analysis_of(self, pixels: Pixels, urgency: int = DEFAULT) -> asyncio.Task[Analysis]:
         upload = encoded(pixels)
-        work = self.pipeline.run(upload, PLAIN, lambda _: None, lambda _, analysis: analysis, Stopwatch())
+        work = self.pipeline.run(upload, PLAIN, lambda _: None, lambda _, analysis: analysis, Stopwatch(), urgency)
         return asyncio.ensure_future(work)
 
     async def entered(self, stage: GatedStage) -> None:
@@ -77,7 +79,7 @@ class Rig:
         async with asyncio.timeout(30):
             with suppress(QueuesClosed):
                 while True:
-                    self.queues.put(Task("lungs", radiograph(SIZE, SIZE), lambda outcome: None))
+                    self.queues.put(Task("lungs", radiograph(SIZE, SIZE), lambda outcome: None, NOW))
                     await asyncio.sleep(0.001)
 
     async def close(self) -> None:
@@ -126,13 +128,35 @@ async def test_stage_two_goes_before_waiting_radiographs(rig: Rig) -> None:
     later = rig.request(1)
     await rig.queued("lungs", 1)
     rig.disease.gate.clear()
-    rig.queues.put(Task("disease", radiograph(SIZE, SIZE), lambda outcome: None))
+    rig.queues.put(Task("disease", radiograph(SIZE, SIZE), lambda outcome: None, NOW))
     rig.lungs.gate.set()
     await rig.entered(rig.disease)
     await rig.queued("disease", 1)  # the blocker's own, while the first of stage II is held
     rig.disease.gate.set()
     await asyncio.gather(blocker, later)
     assert rig.order == [("lungs", 1), ("disease", 1), ("disease", 1), ("lungs", 1), ("disease", 1)]
+
+
+async def test_an_urgent_request_overtakes_bulk_in_both_stages() -> None:
+    rig, ended = Rig(max_batch_size=1), []
+    rig.lungs.gate.clear()
+    blocker = rig.request(urgency=LAST)
+    await rig.entered(rig.lungs)
+    bulk = [rig.request(seed, LAST) for seed in range(1, 4)]
+    await rig.queued("lungs", 3)
+    urgent = rig.request(9, FIRST)
+    await rig.queued("lungs", 4)
+    for name, request in (("urgent", urgent), *(("bulk", request) for request in bulk)):
+        request.add_done_callback(lambda _, name=name: ended.append(name))
+    # Stage II gathers a queue of its own before the urgent request reaches it.
+    held = [Task("disease", radiograph(SIZE, SIZE), lambda outcome: None, Turn(math.inf)) for _ in range(20)]
+    for task in held:
+        rig.queues.put(task)
+    rig.lungs.gate.set()
+    await asyncio.gather(blocker, *bulk, urgent)
+    assert ended == ["urgent", "bulk", "bulk", "bulk"]
+    assert rig.queues.depth("disease") >= 18
+    await rig.close()
 
 
 @pytest.mark.parametrize("moment", ["fail", "fail_late"])
@@ -166,7 +190,7 @@ async def test_out_of_memory_halves_the_batch_and_remembers(rig: Rig, moment: st
     await rig.entered(rig.lungs)
     outcomes: queue.Queue[StageOutput | Exception] = queue.Queue()
     for _ in range(8):
-        rig.queues.put(Task("disease", radiograph(SIZE, SIZE), outcomes.put))
+        rig.queues.put(Task("disease", radiograph(SIZE, SIZE), outcomes.put, NOW))
     rig.lungs.gate.set()
     for _ in range(8):
         assert isinstance(await asyncio.to_thread(outcomes.get, True, 30), StageOutput)
@@ -253,11 +277,11 @@ async def test_a_batch_that_fails_after_closing_still_ends() -> None:
     rig.disease.fail_late = poisoned
     rig.disease.gate.clear()
     outcomes: queue.Queue[StageOutput | Exception] = queue.Queue()
-    rig.queues.put(Task("disease", radiograph(SIZE, SIZE), outcomes.put))
+    rig.queues.put(Task("disease", radiograph(SIZE, SIZE), outcomes.put, NOW))
     await rig.entered(rig.disease)
     bad = np.full((SIZE, SIZE), POISON, np.uint8)
     for image in (radiograph(SIZE, SIZE), bad, radiograph(SIZE, SIZE, 1)):
-        rig.queues.put(Task("disease", image, outcomes.put))
+        rig.queues.put(Task("disease", image, outcomes.put, NOW))
     closing = asyncio.ensure_future(asyncio.to_thread(rig.batcher.close))
     await rig.refusing()
     rig.disease.gate.set()
@@ -312,9 +336,9 @@ async def test_closing_finishes_what_was_queued() -> None:
     rig = Rig()
     rig.disease.gate.clear()
     outcomes: queue.Queue[StageOutput | Exception] = queue.Queue()
-    rig.queues.put(Task("disease", radiograph(SIZE, SIZE), outcomes.put))
+    rig.queues.put(Task("disease", radiograph(SIZE, SIZE), outcomes.put, NOW))
     await rig.entered(rig.disease)
-    rig.queues.put(Task("disease", radiograph(SIZE, SIZE), outcomes.put))
+    rig.queues.put(Task("disease", radiograph(SIZE, SIZE), outcomes.put, NOW))
     closing = asyncio.ensure_future(asyncio.to_thread(rig.batcher.close))
     await rig.refusing()
     rig.disease.gate.set()

@@ -3,8 +3,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.batching import QueuesClosed, StageName, StageQueues, Task
+from app.batching.queues import STAGE_NAMES
+from app.urgency import AGEING_SECONDS, DEFAULT, FIRST, LAST, Turn, turn_of
+from tests.support.polling import until
 
 IMAGE = np.zeros((1, 1), np.uint8)
 
@@ -19,7 +24,7 @@ class Clock:
 
 
 def task(stage: StageName, deliver: Callable[[object], None] = lambda _: None) -> Task:
-    return Task(stage, IMAGE, deliver)
+    return Task(stage, IMAGE, deliver, Turn(0.0))
 
 
 def fill(queues: StageQueues, *stages: StageName) -> list[Task]:
@@ -36,20 +41,90 @@ def test_what_has_gathered_goes_in_order_and_up_to_the_limit() -> None:
     assert queues.take() == ("lungs", tasks[3:])
 
 
-def test_stage_two_goes_first() -> None:
+def test_of_one_turn_stage_two_goes_first() -> None:
     queues = StageQueues(max_batch_size=4)
     lungs, disease = fill(queues, "lungs", "disease")
     assert queues.take() == ("disease", [disease])
     assert queues.take() == ("lungs", [lungs])
 
 
-def test_an_old_radiograph_of_stage_one_does_not_starve() -> None:
+@given(st.lists(st.tuples(st.sampled_from(STAGE_NAMES), st.integers(0, 5)), min_size=1), st.integers(1, 4))
+def test_the_lowest_turn_goes_first_and_equal_ones_as_they_came(
+    arrivals: list[tuple[StageName, int]], size: int
+) -> None:
+    queues = StageQueues(size)
+    tasks = [Task(stage, IMAGE, lambda _: None, Turn(place)) for stage, place in arrivals]
+    for item in tasks:
+        queues.put(item)
+    left = list(tasks)
+    while left:
+        stage, batch = queues.take() or ("lungs", [])
+        lowest = min(item.turn for item in left)
+        assert batch[0].turn == lowest
+        of_stage = sorted((item for item in left if item.stage == stage), key=lambda item: item.turn)
+        assert batch == of_stage[:size]
+        if stage == "lungs":
+            assert not any(item.stage == "disease" and item.turn == lowest for item in left)
+        left = [item for item in left if item not in batch]
+
+
+@given(st.integers(FIRST, LAST), st.integers(FIRST, LAST), st.floats(0.05, 1.0), st.sampled_from(STAGE_NAMES))
+def test_nobody_starves_beside_a_stream_that_takes_all(mine: int, others: int, step: float, stage: StageName) -> None:
+    """For each picture that is taken another one comes, of whatever urgency."""
     clock = Clock()
-    queues = StageQueues(max_batch_size=4, max_age=1.0, clock=clock)
-    lungs, disease = fill(queues, "lungs", "disease")
-    clock.now = 1.5
-    assert queues.take() == ("lungs", [lungs])
-    assert queues.take() == ("disease", [disease])
+    queues = StageQueues(max_batch_size=1, clock=clock)
+    waiting = Task(stage, IMAGE, lambda _: None, turn_of(mine, clock()))
+    queues.put(Task("disease", IMAGE, lambda _: None, turn_of(others, clock())))
+    queues.put(waiting)
+    taken: list[Task] = []
+    while waiting not in taken:
+        _, taken = queues.take() or ("", [])
+        clock.now += step
+        queues.put(Task("disease", IMAGE, lambda _: None, turn_of(others, clock())))
+    assert clock.now <= max(0, mine - others) * AGEING_SECONDS + 2 * step
+
+
+def test_bulk_gives_way_to_an_urgent_request_that_is_between_two_stages() -> None:
+    queues = StageQueues(max_batch_size=1)
+    taken: list[Task] = []
+
+    def take_all() -> None:
+        while (batch := queues.take()) is not None:
+            taken.extend(batch[1])
+
+    urgent, bulk = turn_of(FIRST, 0.0), turn_of(LAST, 0.0)
+    thread = threading.Thread(target=take_all)
+    with queues.expect(urgent):
+        first, others = (Task("disease", IMAGE, lambda _: None, turn) for turn in (urgent, bulk))
+        queues.put(others)
+        thread.start()
+        queues.put(first)
+        until(lambda: taken == [first], "the urgent one alone")
+        assert queues.depth("disease") == 1
+        # What is urgent too, or has waited for long enough, does not give way.
+        for turn in (turn_of(2, 1.0), turn_of(DEFAULT, -100.0)):
+            queues.put(Task("lungs", IMAGE, lambda _: None, turn))
+        until(lambda: len(taken) == 3, "both of them")
+    until(lambda: len(taken) == 4, "bulk")
+    assert taken[-1] is others
+    queues.close()
+    thread.join(5)
+
+
+def test_what_is_not_urgent_holds_nobody_back() -> None:
+    queues = StageQueues(max_batch_size=1)
+    with queues.expect(turn_of(DEFAULT, 0.0)):
+        (waiting,) = fill(queues, "lungs")
+        assert queues.take() == ("lungs", [waiting])
+
+
+def test_at_the_end_nothing_is_held_back() -> None:
+    queues = StageQueues(max_batch_size=1)
+    with queues.expect(turn_of(FIRST, 0.0)):
+        bulk = Task("lungs", IMAGE, lambda _: None, turn_of(LAST, 0.0))
+        queues.put(bulk)
+        queues.close()
+        assert queues.take() == ("lungs", [bulk])
 
 
 def test_the_abandoned_are_dropped_when_a_batch_forms() -> None:

@@ -184,12 +184,16 @@ def test_several_requests_at_once_and_never_more(faulty: Faulty, tmp_path: Path)
         ("soon", 0.0),
         ("-3", 0.0),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
-        (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), pytest.approx(3600, abs=120)),
     ],
-    ids=["none", "seconds", "a word", "below zero", "the past", "in an hour"],
+    ids=["none", "seconds", "a word", "below zero", "the past"],
 )
 def test_retry_after_as_seconds_or_a_date(value: str, seconds: float) -> None:
     assert retry_after(value) == seconds
+
+
+def test_retry_after_in_an_hour() -> None:
+    in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+    assert retry_after(format_datetime(in_an_hour, usegmt=True)) == pytest.approx(3600, abs=120)
 
 
 @pytest.mark.parametrize(
@@ -216,3 +220,15 @@ def test_masks_do_not_go_among_the_radiographs(faulty: Faulty, tmp_path: Path) -
     folder = str(tmp_path / "in")
     assert score(tmp_path / "in", tmp_path / "t.csv", faulty.url, "--masks", folder).exit_code == 2
     assert faulty.asked == []
+
+
+def test_its_requests_are_bulk_and_go_on_with_the_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    pictures(tmp_path / "in", 1)
+    with faulty_service() as service:
+        assert score(tmp_path / "in", tmp_path / "first.csv", service.url).exit_code == 0
+        monkeypatch.setenv("TRACEPARENT", traceparent)
+        assert score(tmp_path / "in", tmp_path / "second.csv", service.url).exit_code == 0
+    sent = [{name.lower(): value for name, value in headers.items()} for _, headers, _, _ in service.asked]
+    assert [headers["priority"] for headers in sent] == ["u=6", "u=6"]
+    assert [headers.get("traceparent") for headers in sent] == [None, traceparent]

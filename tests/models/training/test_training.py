@@ -251,8 +251,8 @@ def test_a_shift_is_added_to_the_logit(probability: float, shift: float) -> None
 
 def test_calibrated_weights_answer_shifted_logits(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = build_network("MAnet", "tu-tf_efficientnet_lite0", classification_head=True).eval()
-    fields = {"architecture": "MAnet", "encoder": "tu-tf_efficientnet_lite0", "input_size": 64}
+    network = build_network("Linknet", "timm-regnetx_002", classification_head=True).eval()
+    fields = {"architecture": "Linknet", "encoder": "timm-regnetx_002", "input_size": 64}
     fields |= {"classification_head": True}
     card = ModelCard(role="disease", name="x", mean=(0.5,) * 3, std=(0.5,) * 3, threshold=0.3, **fields)
     save_checkpoint(tmp_path / "fitted.safetensors", network, card, half=False)
@@ -269,8 +269,8 @@ def test_calibrated_weights_answer_shifted_logits(tmp_path: Path) -> None:
 
 def test_a_head_that_the_choice_does_without_is_left_out(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = build_network("MAnet", "tu-tf_efficientnet_lite0", classification_head=True).eval()
-    fields = {"architecture": "MAnet", "encoder": "tu-tf_efficientnet_lite0", "input_size": 64}
+    network = build_network("Linknet", "timm-regnetx_002", classification_head=True).eval()
+    fields = {"architecture": "Linknet", "encoder": "timm-regnetx_002", "input_size": 64}
     fields |= {"classification_head": True}
     card = ModelCard(role="disease", name="x", mean=(0.5,) * 3, std=(0.5,) * 3, threshold=0.3, **fields)
     save_checkpoint(tmp_path / "fitted.safetensors", network, card, half=False)
