@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CXR_DATA ?= $(wildcard ../shared/cxr ../shared/cxr-adults)
 
-.PHONY: serve test test-all lint types check evaluate bench examples lock clean
+.PHONY: serve test test-all lint types check evaluate bench bom examples lock clean
 
 # PyTorch runs networks on an NVIDIA GPU, and reads other weights than the embedded ones: without either it is not installed.
 NEEDS_TORCH := $(shell { nvidia-smi -L || env | grep '^CXR_\(LUNGS\|DISEASE\)_WEIGHTS=.' || \
@@ -45,7 +45,11 @@ bench: $(VENV)/bench.stamp
 examples: $(VENV)/dev.stamp
 	$(BIN)/python docs/record.py
 
-# constraints.txt from what is installed: after dependencies in pyproject.toml changed.
+# CycloneDX bills of materials of both images, without Debian's packages, and of the models, into build/sbom.
+bom: $(VENV)/dev.stamp
+	$(BIN)/python docker/bom.py
+
+# constraints.txt from what is installed, with Python 3.11: after dependencies in pyproject.toml changed.
 lock: $(VENV)/dev.stamp
 	$(BIN)/pip freeze --exclude-editable | grep -v '^pip==\|^setuptools==' > constraints.txt
 	docker/lock.sh $(BIN)

@@ -7,7 +7,7 @@
 # and leaves its root file system in FOLDER (default build/image-cpu). Its size is the last line.
 #
 #   BASE        an image to start from instead of a debootstrapped Debian
-#   MIRROR      Debian mirror
+#   MIRROR      Debian mirror (default http://deb.debian.org/debian); its security updates are at $MIRROR-security
 #   WHEELS      a folder of wheels that pip may use; the locked hashes apply to them too
 #   CA_BUNDLE   certificates that pip trusts, where the network is reached through a proxy with its own certificate
 set -euo pipefail
@@ -19,14 +19,18 @@ export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs
 
 base=${BASE:-}
 if [ -z "$base" ]; then
-    base=localhost/bookworm
+    base=localhost/trixie
     if ! buildah inspect --type image "$base" >/dev/null 2>&1; then
-        bookworm=$(mktemp -d)
-        debootstrap --variant=minbase bookworm "$bookworm" "$mirror"
+        trixie=$(mktemp -d)
+        debootstrap --variant=minbase trixie "$trixie" "$mirror"
+        # As in Debian's own image: with what was corrected since the release.
+        printf 'deb %s main\n' "$mirror trixie" "$mirror trixie-updates" "$mirror-security trixie-security" \
+            >"$trixie/etc/apt/sources.list"
+        rm -r "$trixie"/var/cache/apt/archives/*.deb "$trixie"/var/lib/apt/lists
         container=$(buildah from scratch)
-        buildah add --quiet "$container" "$bookworm" /
+        buildah add --quiet "$container" "$trixie" /
         buildah commit --quiet --rm "$container" "$base"
-        rm -rf "$bookworm"
+        rm -rf "$trixie"
     fi
 fi
 

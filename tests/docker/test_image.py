@@ -12,6 +12,8 @@ from typing import ClassVar
 
 import httpx
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 from pip_requirements_parser import RequirementsFile
 
 from app.version import VERSION
@@ -21,8 +23,10 @@ from tests.support.scripts import load_script
 from tests.support.server import Server
 
 LOCKS = sorted((ROOT / "docker").glob("requirements-*.txt"))
-_ALONE = {"torch", "torchvision", "setuptools"}
-"""Of which the CPU image has builds of its own, or which only build."""
+_IMAGE = "3.13"
+"""The Python of the images: of the Debian release in docker/Dockerfile."""
+_NEWER = {"imagecodecs"}
+"""Packages that the images have newer than the tests on Python 3.11: there are no newer wheels for it."""
 
 
 audit = load_script(ROOT / "docker" / "audit.py", "audit")
@@ -57,18 +61,34 @@ def _locked(lock: Path) -> Mapping[str, str]:
     return {_name(one.name): one.get_pinned_version for one in found.requirements}
 
 
-def _constraints() -> Mapping[str, str]:
-    lines = (ROOT / "constraints.txt").read_text().split()
-    return {_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+def _constraints(python: str) -> Mapping[str, str]:
+    """The versions by name that a version of Python gets."""
+    lines = [line.partition("#")[0].strip() for line in (ROOT / "constraints.txt").read_text().splitlines()]
+    found = [Requirement(line) for line in lines if line]
+    held = [one for one in found if one.marker is None or one.marker.evaluate({"python_version": python})]
+    versions = {_name(one.name): str(one.specifier).removeprefix("==") for one in held}
+    assert len(versions) == len(held), "a package has two versions"
+    return versions
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
-def test_the_image_has_what_the_tests_ran_with(lock: Path) -> None:
+def test_the_images_have_what_the_tests_run_with(lock: Path) -> None:
+    # setuptools comes with the environment where tests run.
+    locked = {name: version for name, version in _locked(lock).items() if name != "setuptools"}
+    for python, newer in ((_IMAGE, set()), ("3.11", _NEWER)):
+        tested = _constraints(python)
+        assert {name for name, version in locked.items() if tested.get(name) != version} == newer & set(locked)
+
+
+def test_what_differs_between_versions_of_python_is_listed() -> None:
+    image, oldest = _constraints(_IMAGE), _constraints("3.11")
+    assert {name for name in image.keys() | oldest.keys() if image.get(name) != oldest.get(name)} == _NEWER
+    assert all(Version(image[name]) > Version(oldest[name]) for name in _NEWER)
+
+
+@pytest.mark.parametrize("lock", [lock for lock in LOCKS if "bom" not in lock.name], ids=lambda path: path.stem)
+def test_the_images_have_what_the_service_needs(lock: Path) -> None:
     locked = _locked(lock)
-    tested = _constraints()
-    assert {
-        name: version for name, version in locked.items() if name not in _ALONE and tested.get(name) != version
-    } == {}
     pyproject = (ROOT / "pyproject.toml").read_text()
     wanted = re.search(r"\ndependencies = \[(.*?)\n\]", pyproject, re.DOTALL)
     assert wanted is not None
@@ -79,11 +99,12 @@ def test_the_image_has_what_the_tests_ran_with(lock: Path) -> None:
 def test_image_and_tag_have_the_version() -> None:
     assert f'image.version="{VERSION}"' in (ROOT / "docker" / "Dockerfile").read_text()
     tags = re.findall(r"image: cxr-severity:(\S+)", (ROOT / "docker-compose.yml").read_text())
-    assert sorted(tags) == [f"${{CXR_TAG:-{VERSION}}}-{variant}" for variant in ("cpu", "cuda")]
+    named = {("CXR_TAG", "cpu"), ("CXR_TAG", "cuda"), ("CXR_NEW_TAG", "cpu")}
+    assert set(tags) == {f"${{{tag}:-{VERSION}}}-{variant}" for tag, variant in named}
 
 
-def test_there_is_a_lock_for_each_variant() -> None:
-    assert [lock.name for lock in LOCKS] == ["requirements-cpu.txt", "requirements-cuda.txt"]
+def test_there_is_a_lock_for_each_variant_and_for_the_bills() -> None:
+    assert [lock.name for lock in LOCKS] == ["requirements-bom.txt", "requirements-cpu.txt", "requirements-cuda.txt"]
     (cpu,) = [lock for lock in LOCKS if "cpu" in lock.name]
     assert not [name for name in _locked(cpu) if name.startswith(("nvidia", "triton", "cuda"))]
 

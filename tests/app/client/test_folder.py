@@ -101,7 +101,7 @@ def test_what_cannot_be_read_is_not_sent(tmp_path: Path, monkeypatch: pytest.Mon
     # The tests may run as root, who may read everything.
     (tmp_path / "a.png").write_bytes(b"x")
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, forbidden, refuse)
