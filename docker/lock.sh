@@ -24,8 +24,8 @@ lock() {
         --python-platform x86_64-manylinux_2_28 --default-index https://pypi.org/simple --constraint constraints.txt "$@"
 }
 # setuptools builds our own wheel, and torch needs it as well.
-lock pyproject.toml - <<<'setuptools>=77' >docker/requirements-cpu.txt
-lock --extra torch pyproject.toml - <<<'setuptools>=77' >docker/requirements-cuda.txt
+lock --extra tracing pyproject.toml - <<<'setuptools>=77' >docker/requirements-cpu.txt
+lock --extra torch --extra tracing pyproject.toml - <<<'setuptools>=77' >docker/requirements-cuda.txt
 lock - <<<$'cyclonedx-python-lib\njsonschema' >docker/requirements-bom.txt
 
 for name in "${newer[@]}"; do
