@@ -34,7 +34,7 @@ class Pipeline:
         """
         self._workflow, self._batcher = workflow, batcher
         self._limits, self._body_parts = limits, body_parts
-        self._under_way = 0
+        self._under_way = self._urgent = 0
 
     async def run(
         self,
@@ -57,7 +57,7 @@ class Pipeline:
         """
         turn = turn_of(urgency, time.monotonic())
         host = partial(self._batcher.run_on_host, turn)
-        with self._counted():
+        with self._counted(turn):
             # Only three trips to the pool: each goes through the event loop, and takes as long as a small picture.
             with self._batcher.expect(turn):
                 radiograph, prepared = await host(self._read, upload, question, check, clock)
@@ -67,13 +67,15 @@ class Pipeline:
             return await host(self._conclude, radiograph, cropped, disease, question, render, clock)
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _counted(self, turn: Turn) -> Iterator[None]:
         """Counts a request among those under way."""
         self._under_way += 1
+        self._urgent += turn.urgent
         try:
             yield
         finally:
             self._under_way -= 1
+            self._urgent -= turn.urgent
 
     def _read(self, upload: Upload, question: Question, check: Check, clock: Stopwatch) -> tuple[Radiograph, Prepared]:
         with clock.measure("decode"):
@@ -84,7 +86,9 @@ class Pipeline:
 
     async def _run_stage(self, stage: StageName, picture: StageInput, turn: Turn, clock: Stopwatch) -> StageOutput:
         queued = time.perf_counter()
-        output = await self._batcher.run(stage, picture, turn, alone=turn.urgent or self._under_way == 1)
+        # Bulk gives way to an urgent request, which then is as good as alone.
+        alone = self._under_way == 1 or (turn.urgent and self._urgent == 1)
+        output = await self._batcher.run(stage, picture, turn, alone)
         clock.add_run(stage, queued, output.waited, output.ran)
         return output
 

@@ -45,6 +45,7 @@ class GatedStage(TorchStage):
         gate: open unless the test closes it.
         entered: released once for each run that reached the gate.
         batches: size of each run, in order.
+        alone: whether each run might have the whole device, in order.
         fail, fail_late: called with the batch before it runs, and before its answer is given, as on a GPU.
     """
 
@@ -54,6 +55,7 @@ class GatedStage(TorchStage):
         self.gate.set()
         self.entered = threading.Semaphore(0)
         self.batches: list[int] = []
+        self.alone: list[bool] = []
         self.fail: Callable[[Sequence[StageInput]], None] = lambda batch: None
         self.fail_late: Callable[[Sequence[StageInput]], None] = lambda batch: None
 
@@ -61,6 +63,7 @@ class GatedStage(TorchStage):
         self.entered.release()
         assert self.gate.wait(30)
         self.batches.append(len(batch))
+        self.alone.append(alone)
         self.fail(batch)
         return LateFailure(super().launch(batch, alone), lambda: self.fail_late(batch))
 

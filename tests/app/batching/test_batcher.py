@@ -137,6 +137,19 @@ async def test_stage_two_goes_before_waiting_radiographs(rig: Rig) -> None:
     assert rig.order == [("lungs", 1), ("disease", 1), ("disease", 1), ("lungs", 1), ("disease", 1)]
 
 
+@pytest.mark.parametrize(("urgencies", "alone"), [((3,), True), ((3, 3), False), ((0, 6), True), ((0, 0), False)])
+async def test_what_may_have_the_whole_device(rig: Rig, urgencies: Sequence[int], alone: bool) -> None:
+    """A request by itself, or the only urgent one among others."""
+    rig.lungs.gate.clear()
+    first = rig.request(urgency=urgencies[0])
+    await rig.entered(rig.lungs)
+    others = [rig.request(1, urgency) for urgency in urgencies[1:]]
+    await rig.queued("lungs", len(others))
+    rig.lungs.gate.set()
+    await asyncio.gather(first, *others)
+    assert rig.disease.alone[0] is alone
+
+
 async def test_an_urgent_request_overtakes_bulk_in_both_stages() -> None:
     rig, ended = Rig(max_batch_size=1), []
     rig.lungs.gate.clear()
@@ -155,7 +168,7 @@ async def test_an_urgent_request_overtakes_bulk_in_both_stages() -> None:
     rig.lungs.gate.set()
     await asyncio.gather(blocker, *bulk, urgent)
     assert ended == ["urgent", "bulk", "bulk", "bulk"]
-    # Between its stages, none of those that waited began.
+    # Between its stages, none of those that waited began, so it may use the whole device.
     assert rig.order[:3] == [("lungs", 1), ("lungs", 1), ("disease", 1)]
     await rig.close()
 
