@@ -15,13 +15,17 @@ NEEDS_TORCH := $(shell { nvidia-smi -L || env | grep '^CXR_\(LUNGS\|DISEASE\)_WE
 serve: $(VENV)/$(if $(NEEDS_TORCH),torch,serve).stamp
 	$(BIN)/python -m app
 
-LATER := system or timing or slow
+PYTEST = PYTEST_ADDOPTS="$(PYTEST_ADDOPTS)" $(BIN)/python -m pytest
+# Two workers, in each of which PyTorch has one thread.
+SIDE_BY_SIDE = OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile
 
 test: $(VENV)/dev.stamp
-	PYTEST_ADDOPTS="$(PYTEST_ADDOPTS)" $(BIN)/python -m pytest -m "not ($(LATER))"
+	$(SIDE_BY_SIDE) -m "not (system or timing or slow)"
 
+# What loads or times a server needs the machine to itself.
 test-all: test
-	PYTEST_ADDOPTS="$(PYTEST_ADDOPTS)" $(BIN)/python -m pytest -m "$(LATER)"
+	$(SIDE_BY_SIDE) -m "(system or slow) and not timing"
+	$(PYTEST) -m timing
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

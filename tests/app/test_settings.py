@@ -113,6 +113,29 @@ def test_a_key_in_place_of_its_hash_is_refused_without_repeating_it(monkeypatch:
     assert "a-key-as-it-is" not in fault["msg"]
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (f"# keys\n{hash_key('one-key')}\na-key-as-it-is\n".encode(), "line 3: expected SHA-256"),
+        (b"a-key-as-it-is\xff", "can't decode byte 0xff"),
+        (None, "No such file"),
+    ],
+    ids=["a key", "no text", "no file"],
+)
+@pytest.mark.parametrize("name", ["CXR_API_KEYS_FILE", "CXR_OPERATIONS_KEYS_FILE"])
+def test_a_file_of_keys_must_hold_entries(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, content: bytes | None, told: str
+) -> None:
+    file = tmp_path / "keys"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ValidationError) as refused:
+        read(monkeypatch, **{name: str(file)})
+    (fault,) = refused.value.errors()
+    assert told in fault["msg"]
+    assert "a-key-as-it-is" not in fault["msg"]
+
+
 def test_origins_are_parted(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read(monkeypatch, CXR_CORS_ORIGINS="https://viewer.example, http://localhost:3000")
     assert settings.cors_origins == ("https://viewer.example", "http://localhost:3000")
