@@ -1,6 +1,7 @@
 """The command line of ``cxr-score``."""
 
 import os
+import ssl
 from pathlib import Path
 from typing import Annotated
 
@@ -53,6 +54,12 @@ def score(
     api_key: Annotated[
         str, typer.Option(envvar="CXR_API_KEY", callback=_key, show_default=False, help="if the service requires one")
     ] = "",
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="CXR_CERTIFICATE", exists=True, dir_okay=False, help="PEM file, with its key, if one is asked for"
+        ),
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="requests at once")] = 4,
     masks: Annotated[Path | None, typer.Option(file_okay=False, help="folder for masks of lungs and disease")] = None,
     overlays: Annotated[Path | None, typer.Option(file_okay=False, help="folder for overlays")] = None,
@@ -88,13 +95,26 @@ def score(
     with interruptible() as interruption:
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
-            with Table(out) as table, httpx.Client(base_url=url, headers=headers, timeout=timeout) as client:
+            trust = _trust(certificate)
+            with (
+                Table(out) as table,
+                httpx.Client(base_url=url, headers=headers, timeout=timeout, verify=trust) as client,
+            ):
                 command = _Command(console, quiet, table, dataset or folder.resolve().name, places)
                 status = command.run(client, request, concurrency, interruption)
         except (Stopped, NotTheService, SamePlace, TableError, OSError) as error:
             console.print(f"stopped: {error}")
             status = USELESS
     raise typer.Exit(INTERRUPTED if interruption.signalled else status)
+
+
+def _trust(certificate: Path | None) -> ssl.SSLContext | bool:
+    """What the connection goes by: the authorities to trust and, where there is one, our own certificate."""
+    if certificate is None:
+        return True
+    context = ssl.create_default_context()
+    context.load_cert_chain(certificate)
+    return context
 
 
 def _request(places: Folder, threshold: float | None, patience: float) -> ScoreRequest:

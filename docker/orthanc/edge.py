@@ -21,7 +21,7 @@ _SETTINGS = Settings.read(os.environ)
 _ARCHIVE = Archive()
 _WORKER = Worker(
     _SETTINGS,
-    ScoringService(_SETTINGS.url, _SETTINGS.key, _SETTINGS.ca, _SETTINGS.timeout_s),
+    ScoringService(_SETTINGS.url, _SETTINGS.key, _SETTINGS.ca, _SETTINGS.timeout_s, _SETTINGS.certificate),
     _ARCHIVE,
     Delivery(_ARCHIVE, _SETTINGS.forward, _SETTINGS.longest_wait_s),
 )

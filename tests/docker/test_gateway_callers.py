@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from app.keys import hash_key
+from cxr_edge.service import Away, Refused, ScoringService
+from tests.app.client.command_line import score
 from tests.docker.cluster import START, gateway, nginx_installed
 from tests.support.gates import Gated, gated
 from tests.support.polling import until
@@ -95,6 +97,27 @@ def test_without_a_certificate_of_the_authority_nobody_gets_in(front: Front, pha
     openssl(strange, "req", "-x509", *CURVE, "-keyout", "own.key", "-out", "own.crt", "-subj", "/CN=reading-room-3")
     with front.client((str(strange / "own.crt"), str(strange / "own.key"))) as client:
         assert_problem(client.post("/score", content=phantom_png), 401, "unauthorised")
+
+
+def test_the_edge_and_the_command_line_have_certificates_too(
+    front: Front, tmp_path: Path, phantom_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = issue(front.folder, "ours", "/CN=ours")
+    pem = tmp_path / "ours.pem"
+    pem.write_text(Path(certificate).read_text() + Path(key).read_text())
+    url, trusted = f"https://127.0.0.1:{front.port}", str(front.folder / "tls.crt")
+    with pytest.raises(Refused, match="unsupported_dicom"):
+        ScoringService(url, ca=trusted, certificate=str(pem)).ask(["seg"], phantom_png)
+    with pytest.raises(Away, match="401"):
+        ScoringService(url, ca=trusted).ask(["seg"], phantom_png)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "phantom.png").write_bytes(phantom_png)
+    monkeypatch.setenv("SSL_CERT_FILE", trusted)
+    assert score(tmp_path / "in", tmp_path / "with.csv", url, "--certificate", str(pem)).exit_code == 0
+    refused = score(tmp_path / "in", tmp_path / "without.csv", url)
+    assert refused.exit_code == 2
+    assert "401 unauthorised" in refused.stderr
+    assert [entry["caller"] for entry in front.entries()].count("ours") == 2
 
 
 def test_without_a_key_of_its_own_such_a_gateway_does_not_start(front: Front, tmp_path: Path) -> None:

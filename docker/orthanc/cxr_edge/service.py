@@ -67,6 +67,7 @@ class ScoringService:
         key: API key; empty where none is needed.
         ca: file of certificates to trust for https; empty: the system's.
         timeout_s: longest silence while waiting for an answer.
+        certificate: file with the edge's own certificate and its key, for a gateway that asks for one; empty for none.
 
     Raises:
         ValueError: an invalid address, or a key that no header can hold.
@@ -77,6 +78,7 @@ class ScoringService:
     key: str = field(default="", repr=False)
     ca: str = ""
     timeout_s: float = 60.0
+    certificate: str = ""
     _connection: http.client.HTTPConnection | None = field(default=None, init=False, repr=False)
     _closed: bool = field(default=False, init=False, repr=False)
 
@@ -89,6 +91,8 @@ class ScoringService:
         parts = urlsplit(self.url)
         self._host, self._port, self._path = parts.hostname or "", parts.port, parts.path.rstrip("/")
         self._trust = ssl.create_default_context(cafile=self.ca or None) if parts.scheme == "https" else None
+        if self._trust is not None and self.certificate:
+            self._trust.load_cert_chain(self.certificate)
 
     def ask(self, results: Sequence[Result], radiograph: bytes, late: bool = False, trace_id: str = "") -> list[bytes]:
         """Sends a DICOM radiograph; returns the DICOM objects of one analysis, in the order of ``results``.

@@ -22,6 +22,7 @@ class Settings:
         forward: the peer to which results are sent; empty for none.
         timeout_s: longest silence while waiting for an answer.
         longest_wait_s: longest wait between two tries.
+        certificate: file with the edge's own certificate and its key, for a gateway that asks for one.
     """
 
     url: str
@@ -33,6 +34,7 @@ class Settings:
     forward: str
     timeout_s: float
     longest_wait_s: float
+    certificate: str
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
@@ -71,6 +73,7 @@ class Settings:
             forward,
             seconds("TIMEOUT_S", 60),
             seconds("LONGEST_WAIT_S", 60),
+            text("SERVICE_CERTIFICATE", ""),
         )
 
 
