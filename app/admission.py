@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.errors import Overloaded
-from app.keys import ANYBODY, Key
-from app.urgency import DEFAULT, is_urgent
+from app.keys import Key
+from app.urgency import is_urgent
 
 RETRY_AFTER = {"Retry-After": "1"}
 PIECE_BYTES: Final = 256 * 1024
@@ -38,7 +38,7 @@ class Admission:
         self._idle.set()
 
     @contextmanager
-    def permit(self, urgency: int = DEFAULT, key: Key = ANYBODY) -> Iterator[None]:
+    def permit(self, urgency: int, key: Key) -> Iterator[None]:
         """Holds one permit until exit.
 
         Raises:

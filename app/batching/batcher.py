@@ -48,7 +48,7 @@ class Batcher:
         self._device.start()
 
     def expect(self, turn: Turn) -> AbstractContextManager[None]:
-        """Until exit, no run begins for requests that are less urgent than this one, which is under way."""
+        """Until exit, and where this request is urgent, no run begins for one that is not and has a later turn."""
         return self._queues.expect(turn)
 
     async def run(self, stage: StageName, picture: StageInput, turn: Turn, alone: bool = False) -> StageOutput:
@@ -56,7 +56,7 @@ class Batcher:
 
         Args:
             turn: the request's place among all that wait; the lowest goes first.
-            alone: no other request is under way.
+            alone: the picture may have the whole device.
 
         Raises:
             DeviceLost: the device failed for good.

@@ -89,7 +89,7 @@ class RequestContext:
     def _log(self, scope: Scope, route: str, request: Interval, status: int) -> None:
         """Writes the log line, and the spans where there is a collector."""
         state = scope["state"]
-        steps = [interval for clock in state["clocks"] for interval in clock.intervals]
+        steps = (interval for clock in state["clocks"] for interval in clock.intervals)
         trace_id = self._tracing.record(Headers(scope=scope), route, request, steps, status)
         known: dict[str, Any] = {"problem": state.get("problem"), "trace_id": trace_id}
         log_event(

@@ -58,7 +58,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     own = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
     openssl(tls, "req", "-x509", *CURVE, "-keyout", "tls.key", "-out", "tls.crt", *own)
     openssl(tls, "req", "-x509", *CURVE, "-keyout", "clients.key", "-out", "clients.crt", "-subj", "/CN=our authority")
-    environment = {"TLS_DIR": str(tls), "TLS_PORT": str(port), "SERVICE_KEY": KEY}
+    environment = {"TLS_DIR": str(tls), "TLS_PORT": str(port), "SERVICE_KEY": KEY, "PER_CALLER": "1"}
     with (
         gated(api_keys=(f"gateway:{hash_key(KEY)};vouches", f"ris:{hash_key('ris')}")) as live,
         gateway(folder, ["{}:{}".format(*live.address)], **environment) as ready,
@@ -97,6 +97,23 @@ def test_without_a_certificate_of_the_authority_nobody_gets_in(front: Front, pha
     openssl(strange, "req", "-x509", *CURVE, "-keyout", "own.key", "-out", "own.crt", "-subj", "/CN=reading-room-3")
     with front.client((str(strange / "own.crt"), str(strange / "own.key"))) as client:
         assert_problem(client.post("/score", content=phantom_png), 401, "unauthorised")
+
+
+@pytest.mark.parametrize("subject", ["/CN=reading-room-3", "/CN=a name with blanks"])
+def test_another_key_does_not_make_the_holder_of_a_certificate_another_caller(
+    front: Front, phantom_png: bytes, subject: str
+) -> None:
+    with front.client(issue(front.folder, "client", subject)) as client:
+
+        def post(key: str) -> httpx.Response:
+            return client.post("/score?overlay=false", content=phantom_png, headers={"x-api-key": key})
+
+        front.live.lungs.gate.clear()
+        first = front.live.pool.submit(post, "one")
+        until(lambda: front.live.in_flight() == 1, "a place taken")
+        assert_problem(post("another"), 503, "overloaded")
+        front.live.lungs.gate.set()
+        assert first.result(60).status_code == 200
 
 
 def test_the_edge_and_the_command_line_have_certificates_too(

@@ -228,7 +228,7 @@ class Worker:
         """Asks the service, and waits while it is away, as other radiographs would get no answer either.
 
         Args:
-            late: others of its time have been answered.
+            late: it was set aside before, while others went on.
 
         Raises:
             Unanswered, Refused: as ``ScoringService.ask``.
