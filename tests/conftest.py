@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,29 +30,22 @@ MARKED = {
         "docs/test_postman.py",
         "docs/test_snippets.py",
     ),
-    "timing": (
-        "app/test_early_answers.py",
-        "app/test_load.py",
-        "robustness/test_expensive_files.py",
-        "robustness/test_fuzz.py",
-        "robustness/test_hostile_clients.py",
-        "robustness/test_soak.py",
-    ),
+    "timing": ("robustness",),
     "slow": (
-        "app/test_bugs.py",
-        "app/test_security.py",
         "app/test_as_operated.py",
+        "app/test_bugs.py",
         "app/test_ending.py",
-        "docs/test_generated_clients.py",
-        "robustness/test_damage.py",
-        "robustness/test_openapi.py",
+        "app/test_security.py",
         "app/test_start.py",
+        "app/test_tracing.py",
         "benchmarks",
-        "models/training",
+        "docs/test_generated_clients.py",
+        "docs/test_openapi.py",
         "models/evaluation/test_complexity.py",
         "models/evaluation/test_streams.py",
-        "models/weights/test_checkpoints.py",
         "models/runtime/test_conversion.py",
+        "models/training",
+        "models/weights/test_checkpoints.py",
     ),
 }
 """By marker, the folders and files of which all tests have it; `make test` leaves them to `make test-all`."""
@@ -59,15 +53,19 @@ TESTS = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for marker, places in MARKED.items():
-        for item in items:
-            if any(item.path.is_relative_to(TESTS / place) for place in places):
-                item.add_marker(marker)
+    for item in items:
+        for marker in _markers_of(item.path):
+            item.add_marker(marker)
     if torch.cuda.is_available():
         return
     for item in items:
         if item.get_closest_marker("cuda"):
             item.add_marker(pytest.mark.skip(reason="no NVIDIA GPU"))
+
+
+@cache
+def _markers_of(file: Path) -> list[str]:
+    return [marker for marker, places in MARKED.items() if any(file.is_relative_to(TESTS / place) for place in places)]
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -4,7 +4,6 @@ from itertools import takewhile
 from typing import Final
 
 import torch
-from segmentation_models_pytorch.decoders.manet.decoder import PABBlock
 from torch import Tensor, nn
 
 from models.precision import Precision
@@ -62,6 +61,9 @@ def lower_precision(network: nn.Module, precision: Precision, input_size: int) -
 
 def lower_attention(network: nn.Module, dtype: torch.dtype) -> None:
     """Lowers, in place, the convolutions in MA-Net's attention, and keeps the products between them in float32."""
+    # Here: its encoders take two seconds to import, and what computes in float32 needs none of them.
+    from segmentation_models_pytorch.decoders.manet.decoder import PABBlock
+
     for name in [name for name, module in network.named_modules() if isinstance(module, PABBlock)]:
         attention = Wide(network.get_submodule(name))
         for part in [part for part, module in attention.named_modules() if isinstance(module, nn.Conv2d)]:

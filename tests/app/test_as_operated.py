@@ -30,11 +30,15 @@ def score(server: Server, data: bytes, query: str = "") -> dict[str, object]:
     return found
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the services of these tests keep the networks that they convert."""
+    return tmp_path_factory.mktemp("converted")
+
+
 @pytest.mark.parametrize("precision", sorted(supported_precisions() - {"int8"}))
-def test_each_precision_starts_and_finds_the_phantoms_disease(
-    tmp_path: Path, phantom_png: bytes, precision: str
-) -> None:
-    with running(tmp_path, CXR_PRECISION=precision) as server:
+def test_each_precision_starts_and_finds_the_phantoms_disease(tmp_path: Path, cache: Path, precision: str) -> None:
+    with running(tmp_path, CXR_PRECISION=precision, CXR_CACHE_DIR=str(cache)) as server:
         found = score(server, encoded(draw_phantom(512, DISEASED)))
     models = found["models"]
     assert isinstance(models, dict)
@@ -118,7 +122,7 @@ def test_own_weights_with_a_classification_head(tmp_path: Path) -> None:
     )
     path = tmp_path / "disease.safetensors"
     save_checkpoint(path, network.eval(), card)
-    with running(tmp_path, CXR_DISEASE_WEIGHTS=str(path), CXR_PRECISION="float32") as server:
+    with running(tmp_path, CXR_DISEASE_WEIGHTS=str(path)) as server:
         found = score(server, encoded(draw_phantom(512)))
     assert found["disease_probability"] == pytest.approx(healthy, abs=1e-3)
     assert found["score"] == 0

@@ -31,6 +31,8 @@ def test_a_bug_is_500_without_detail_and_harms_nobody_else(tmp_path: Path, phant
         problem = assert_problem(server.client.post("/score", content=phantom_png), 500, "internal")
         assert "secret" not in str(problem)
         assert server.client.get("/health/ready").status_code == 200
-        bug, entry = [line for line in server.log_lines() if line.get("request_id") == problem["request_id"]]
+        entry = server.answered(problem["request_id"])
+        (bug,) = [line for line in server.log_lines() if line["message"] == "bug"]
+        assert bug["request_id"] == problem["request_id"]
         assert "secret detail" in bug["exception"]
         assert (entry["status"], entry["problem"]) == (500, "internal")

@@ -108,7 +108,7 @@ def test_both_radiographs_are_counted_and_logged(server: Server) -> None:
     before = scored()
     answer = server.client.post("/compare?overlay=false", files=files(png(EARLIER), png(LATER)))
     assert scored() == before + 2
-    (line,) = (line for line in server.log_lines() if line.get("request_id") == answer.json()["request_id"])
+    line = server.answered(answer.json()["request_id"])
     found = answer.json()
     assert line["sha256"] == [found[name]["image"]["sha256"] for name in ("earlier", "later")]
     assert line["score"] == [found[name]["score"] for name in ("earlier", "later")]

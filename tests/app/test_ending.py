@@ -12,12 +12,13 @@ from tests.support.processes import wait_answering
 from tests.support.server import START_SECONDS, running, start
 
 SLOW_START = """
-import sys, threading
+import sys
+from pathlib import Path
 from app import startup
+from tests.support.polling import until
 load = startup.load_workflow
 def waits(settings):
-    print("loading", flush=True)
-    threading.Event().wait(5)
+    until(Path("told").exists, "the signal", 60)
     return load(settings)
 startup.load_workflow = waits
 from app.__main__ import main
@@ -35,6 +36,7 @@ def test_told_to_end_while_it_starts(tmp_path: Path, ending: signal.Signals) -> 
     wait_answering(server.process, server.log, is_live, START_SECONDS)
     assert_problem(server.client.get("/health/ready"), 503, "not_ready")
     server.process.send_signal(ending)
+    (tmp_path / "told").touch()
     assert server.process.wait(timeout=60) == 0
     assert "Traceback" not in server.log.read_text()
     assert "stopped" in [line["message"] for line in server.log_lines()]

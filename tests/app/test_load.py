@@ -37,7 +37,7 @@ def test_over_the_limit_is_refused_before_the_body_and_health_answers(phantom_pn
         assert "retry-after: 1" in refused.lower()
         assert '"overloaded"' in refused
         for path in ("/health/live", "/health/ready", "/metrics", "/models"):
-            assert httpx.get(live.url + path, timeout=30).status_code == 200
+            assert live.client.get(path).status_code == 200
         live.lungs.gate.set()
         assert [answer.result(60).status_code for answer in accepted] == [200, 200]
         assert live.in_flight() == 0
@@ -63,8 +63,7 @@ def test_a_client_that_leaves_gives_its_place_back(phantom_png: bytes) -> None:
         with socket.create_connection(live.address, timeout=30) as connection:
             connection.sendall(head + phantom_png)
             live.entered()
-        seconds = until(lambda: live.dropped("client_gone") == 1, "a client that left is noticed")
-        assert seconds < 0.5, "a client that left is noticed in 50 ms on a quiet machine"
+        until(lambda: live.dropped("client_gone") == 1, "a client that left is noticed")
         until(lambda: live.in_flight() == 0, "places taken")
         live.lungs.gate.set()
         assert live.post(phantom_png).result(60).status_code == 200

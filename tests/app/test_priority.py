@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from app.admission import kept_for_urgent
@@ -142,9 +141,7 @@ def test_only_a_gateway_names_other_callers(phantom_png: bytes) -> None:
 def test_callers_beyond_a_number_share_a_name_in_the_metrics(phantom_png: bytes) -> None:
     with gated(api_keys=(f"gateway:{hash_key('gateway')};vouches",)) as live:
         for number in range(103):
-            answer = httpx.post(
-                f"{live.url}/score", headers={"x-api-key": "gateway", "x-caller": f"room-{number}"}, timeout=60
-            )
+            answer = live.client.post("/score", headers={"x-api-key": "gateway", "x-caller": f"room-{number}"})
             assert answer.status_code == 400
         assert live.gauge("cxr_caller_requests_total", caller="room-99") == 1
         assert live.gauge("cxr_caller_requests_total", caller="other") == 3

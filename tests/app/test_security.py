@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
@@ -20,6 +20,7 @@ from tests.support.server import Server, running
 
 HASTY = """
 import sys
+import uvicorn
 from app.serving import serve
 from app.http.protocol import BoundedProtocol
 from app.settings import Settings
@@ -28,13 +29,19 @@ from tests.support.stubs import FixedMap, stub_workflow
 BoundedProtocol.head_seconds = 0.3
 BoundedProtocol.stalled_seconds = 0.3
 BoundedProtocol.linger_seconds = 0.3
+
+class HastyConfig(uvicorn.Config):
+    def __init__(self, *arguments, **settings):
+        super().__init__(*arguments, **settings, timeout_keep_alive=2)
+
+uvicorn.Config = HastyConfig
 sys.exit(serve(Settings(), stub_workflow(FixedMap(lung_mask()))))
 """
 
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that gives clients 0.3 s for their headers and for reading an answer."""
+    """A server that gives clients 0.3 s for their headers and for reading an answer, and 2 s between two requests."""
     with running(tmp_path_factory.mktemp("hasty"), HASTY) as server:
         yield server
 
@@ -87,19 +94,43 @@ def test_a_name_that_would_break_logs_is_refused(name: str) -> None:
     assert (ended.returncode, ended.stdout) == (2, "")
 
 
-def test_callers_are_known_by_the_name_of_their_key(tmp_path: Path, phantom_png: bytes) -> None:
+@contextmanager
+def few_descriptors() -> Iterator[None]:
+    """What is started meanwhile has 256, unless it asks for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with two keys, of which one has a name."""
     entries = f"ris:{hash_key('first')},{hash_key('second')}"
-    with running(tmp_path, HASTY, CXR_API_KEYS=entries) as server:
-        for key, status in (("first", 200), ("second", 200), ("third", 401)):
-            answer = server.client.post("/score?overlay=false", content=phantom_png, headers={"x-api-key": key})
-            assert answer.status_code == status
-        short = hash_key("second")[:8]
-        assert server.metric("cxr_caller_requests_total", caller="ris", status="200") == 1
-        assert server.metric("cxr_caller_requests_total", caller=short) == 1
-        lines = [line for line in server.log_lines() if line["message"] == "answered" and line["route"] == "/score"]
-        assert [line.get("caller") for line in lines] == ["ris", short, None]
-        (ready,) = (line for line in server.log_lines() if line["message"] == "ready")
-        assert set(ready["weights"]) == {"lungs", "disease"}  # type: ignore[call-overload]
+    with ExitStack() as stack:
+        with few_descriptors():
+            server = stack.enter_context(running(tmp_path_factory.mktemp("keyed"), HASTY, CXR_API_KEYS=entries))
+        yield server
+
+
+def test_callers_are_known_by_the_name_of_their_key(keyed: Server, phantom_png: bytes) -> None:
+    short, callers = hash_key("second")[:8], []
+    for key, status in (("first", 200), ("second", 200), ("third", 401)):
+        answer = keyed.client.post("/score?overlay=false", content=phantom_png, headers={"x-api-key": key})
+        assert answer.status_code == status
+        callers.append(keyed.answered(answer.headers["x-request-id"]).get("caller"))
+    assert callers == ["ris", short, None]
+    assert keyed.metric("cxr_caller_requests_total", caller="ris", status="200") == 1
+    assert keyed.metric("cxr_caller_requests_total", caller=short) == 1
+    (ready,) = (line for line in keyed.log_lines() if line["message"] == "ready")
+    assert set(ready["weights"]) == {"lungs", "disease"}  # type: ignore[call-overload]
+
+
+def test_it_takes_the_descriptors_that_it_may_have(keyed: Server) -> None:
+    found, hard = resource.prlimit(keyed.process.pid, resource.RLIMIT_NOFILE)
+    assert found == min(hard, 65_536)
 
 
 def test_operations_are_closed_apart_from_analyses(phantom_png: bytes) -> None:
@@ -185,17 +216,6 @@ def test_a_giant_head_is_refused(server: Server, head: bytes) -> None:
     assert server.client.get("/health/live").status_code == 200
 
 
-def test_it_takes_the_descriptors_that_it_may_have(tmp_path: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-    try:
-        with running(tmp_path, HASTY) as server:
-            found = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert found[0] == min(hard, 65_536)
-
-
 def test_what_is_not_http_is_answered_and_closed(hasty: Server) -> None:
     with connect(hasty) as connection:
         connection.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n")
@@ -251,8 +271,6 @@ def test_an_answered_connection_ends_whatever_came_last(hasty: Server, late: byt
         connection.sendall(asked)
         read_answer(connection)
         connection.sendall(late)
-        # Uvicorn's own patience is five seconds.
-        connection.settimeout(20)
         assert connection.recv(65536) == b""
 
 

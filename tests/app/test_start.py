@@ -43,7 +43,8 @@ def test_a_bad_setting_is_named_on_one_line(tmp_path: Path, settings: dict[str, 
 
 
 def test_a_misspelt_setting_is_named_without_its_value(tmp_path: Path) -> None:
-    _, log = ended(tmp_path, CXR_OPERATION_KEYS="hunter2", CXR_LUNGS_WEIGHTS=str(tmp_path / "none"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        _, log = ended(tmp_path, CXR_OPERATION_KEYS="hunter2", CXR_PORT=str(taken.getsockname()[1]))
     (warned,) = [json.loads(line) for line in log.splitlines() if "unknown settings" in line]
     assert warned["variables"] == ["CXR_OPERATION_KEYS"]
     assert "hunter2" not in log

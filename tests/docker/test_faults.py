@@ -19,7 +19,8 @@ def running() -> Iterator[tuple[Gateway, Sequence[Replica], Sequence[Asked]]]:
         yield front, replicas, radiographs(front.url)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+# "All restarted in turn" sends the same SIGTERM to each; the overload begins with what none of them befalls.
+@pytest.mark.parametrize("fault", sorted(FAULTS.keys() - {"none", "SIGTERM to one of three"}))
 def test_a_steady_load_is_answered_right_whatever_befalls_a_replica(
     running: tuple[Gateway, Sequence[Replica], Sequence[Asked]], fault: str
 ) -> None:

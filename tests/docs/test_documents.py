@@ -82,3 +82,8 @@ def test_lines_end_at_120(page: Path) -> None:
     prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL).splitlines()
     long = [line for line in prose if len(line) > 120 and not line.startswith("|") and " " in line[:120]]
     assert [line for line in long if not re.match(r"\s*(- )?\S*(\]\(|https?://)", line)] == []
+
+
+@pages
+def test_no_merge_was_left_half_done(page: Path) -> None:
+    assert not re.search(r"^(<{7}|>{7}) ", page.read_text(), re.MULTILINE)

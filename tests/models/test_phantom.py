@@ -7,8 +7,7 @@ import pytest
 from models.anatomy.lungs import Box, MaskView, clean_lungs, min_component_area, separate_lungs
 from models.anatomy.severity import ZONES
 from models.phantom import draw_phantom, phantom_lungs
-from models.runtime.stage import Stage
-from models.weights import default_weights
+from models.workflow import Workflow
 
 SIZES = (256, 512, 1024, 2048)
 TILES = [[97, 104, 105, 97], [113, 110, 120, 112], [82, 142, 161, 80], [117, 185, 186, 116]]
@@ -93,20 +92,15 @@ def test_refuses_unknown_zones() -> None:
         draw_phantom(256, ["right_lower", "middle_lobe"])
 
 
-@pytest.fixture(scope="module")
-def lung_stage() -> Stage:
-    return Stage.load(default_weights("lungs"), role="lungs")
-
-
 @pytest.mark.parametrize(
     ("size", "diseased"),
     [*((size, ()) for size in SIZES), (512, ("right_lower", "left_middle")), (512, ZONES)],
     ids=str,
 )
-def test_embedded_weights_find_its_lungs(lung_stage: Stage, size: int, diseased: tuple[str, ...]) -> None:
-    side = lung_stage.input_size
+def test_embedded_weights_find_its_lungs(embedded: Workflow, size: int, diseased: tuple[str, ...]) -> None:
+    side = embedded.lungs.input_size
     picture = cv2.resize(draw_phantom(size, diseased), (side, side), interpolation=cv2.INTER_LINEAR)
-    maps, _ = lung_stage.run([picture])
+    maps, _ = embedded.lungs.run([picture])
     found = clean_lungs(maps[0] > 0.5, min_component_area(side))
     pair = separate_lungs(found, "robust", MaskView(Box(0, 0, side, side), side))
     assert pair.found == 2

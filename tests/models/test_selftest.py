@@ -6,9 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from models import selftest
-from models.runtime.stage import Stage
 from models.selftest import SelfTestError, record, run_self_test
-from models.weights import default_weights
 from models.workflow import Workflow
 from tests.support.pictures import lung_mask
 from tests.support.stubs import FixedMap, stub_workflow
@@ -43,10 +41,8 @@ def test_a_recorded_answer_is_compared(tmp_path: Path, monkeypatch: pytest.Monke
         run_self_test(workflow)
 
 
-def test_the_embedded_pair_has_its_answer_on_record() -> None:
-    lungs, disease = (Stage.load(default_weights(role), role=role) for role in ("lungs", "disease"))
-    workflow = Workflow(lungs, disease)
-    known = selftest.known_shares(workflow)
+def test_the_embedded_pair_has_its_answer_on_record(embedded: Workflow) -> None:
+    known = selftest.known_shares(embedded)
     assert known is not None
     assert max(known) > 0.1, "a dead stage II would pass a test without disease"
-    assert run_self_test(workflow).score == json.loads(selftest.KNOWN.read_text())["score"]
+    assert run_self_test(embedded).score == json.loads(selftest.KNOWN.read_text())["score"]

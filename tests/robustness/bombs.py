@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from functools import cache
 from typing import Final
 
@@ -33,45 +34,16 @@ def scans(side: int, count: int) -> bytes:
 
 
 def large_deep_colour() -> bytes:
-    """The dearest PNG that keeps all limits: 392 MB of pixels in 400 kB."""
+    """The most expensive PNG that keeps all limits: 392 MB of pixels in 400 kB."""
     packed = zeros(-(-LARGEST * (LARGEST * 8 + 1) // 2**20))
     return png_file(LARGEST, LARGEST, 16, 6, packed)
 
 
 def large_dicom(syntax: str) -> bytes:
-    """The dearest DICOM object of a transfer syntax: of 16 bits, and nothing in it."""
+    """The most expensive DICOM object of a transfer syntax: of 16 bits, and nothing in it."""
     samples = np.zeros((LARGEST, LARGEST), np.uint16)
     samples[0, 0] = 1
     return dicom(samples, syntax)
-
-
-def bombs() -> dict[str, bytes]:
-    """By name; each is refused by its header, or costs no more than the picture that it says it is."""
-    gray = chest()
-    text = chunk(b"zTXt", b"k\0\0" + zeros(64))
-    cells = gray.size
-    return {
-        "PNG that inflates to 256 MiB": png_file(100, 100, 8, 0, zeros(256)),
-        "PNG of huge dimensions": png_file(60_000, 60_000, 16, 6, zeros(1)),
-        "PNG of the largest dimensions": png_file(2**31 - 1, 2**31 - 1, 8, 0, zeros(1)),
-        "PNG of texts that inflate": png(gray, 8, 0, *[text] * 40),
-        "PNG of tiny chunks": png(gray, 8, 0, chunk(b"abCd", b"") * 90_000),
-        "JPEG of huge dimensions": _sized_jpeg(65_500),
-        "JPEG of tiny segments": _segmented_jpeg(200_000),
-        "TIFF of huge dimensions": tiff(gray, 1, t256=60_000, t257=60_000),
-        "TIFF of a huge strip": tiff(gray, 1, t278=2**32 - 1, t279=2**32 - 1),
-        "TIFF of huge counts": _counted_tiff(2**31),
-        "TIFF of huge tiles": tiff(gray, 1, t322=1 << 20, t323=1 << 20, t324=8, t325=cells, t259=8),
-        "TIFF whose strip inflates": _deflated_tiff(zeros(256)),
-        "TIFF that goes in circles": _circular_tiff(),
-        "BMP of huge dimensions": bmp(0, 8, b"", gray_palette(), 60_000, 60_000),
-        "DICOM that inflates": deflated(dicom(gray, uid.DeflatedExplicitVRLittleEndian), bytes(256 << 20)),
-        "DICOM of huge dimensions": dicom(gray, Rows=65535, Columns=65535),
-        "DICOM of a huge codestream": dicom(
-            gray, uid.JPEGBaseline8Bit, pixel_data=encapsulate([_sized_jpeg(65_500)]), Rows=80, Columns=96
-        ),
-        "BMP of line ends": bmp(1, 8, b"\0\0" * 2_000_000, gray_palette(), 96, 80),
-    }
 
 
 def _sized_jpeg(side: int) -> bytes:
@@ -110,3 +82,41 @@ def _circular_tiff() -> bytes:
     data = bytearray(tiff(chest(), 1))
     data[-4:] = data[4:8]
     return bytes(data)
+
+
+_GRAY: Final = chest()
+BOMBS: Final[dict[str, Callable[[], bytes]]] = {
+    "PNG that inflates to 256 MiB": lambda: png_file(100, 100, 8, 0, zeros(256)),
+    "PNG of huge dimensions": lambda: png_file(60_000, 60_000, 16, 6, zeros(1)),
+    "PNG of the largest dimensions": lambda: png_file(2**31 - 1, 2**31 - 1, 8, 0, zeros(1)),
+    "PNG of texts that inflate": lambda: png(_GRAY, 8, 0, *[chunk(b"zTXt", b"k\0\0" + zeros(64))] * 40),
+    "PNG of tiny chunks": lambda: png(_GRAY, 8, 0, chunk(b"abCd", b"") * 90_000),
+    "JPEG of huge dimensions": lambda: _sized_jpeg(65_500),
+    "JPEG of tiny segments": lambda: _segmented_jpeg(200_000),
+    "TIFF of huge dimensions": lambda: tiff(_GRAY, 1, t256=60_000, t257=60_000),
+    "TIFF of a huge strip": lambda: tiff(_GRAY, 1, t278=2**32 - 1, t279=2**32 - 1),
+    "TIFF of huge counts": lambda: _counted_tiff(2**31),
+    "TIFF of huge tiles": lambda: tiff(_GRAY, 1, t322=1 << 20, t323=1 << 20, t324=8, t325=_GRAY.size, t259=8),
+    "TIFF whose strip inflates": lambda: _deflated_tiff(zeros(256)),
+    "TIFF that goes in circles": _circular_tiff,
+    "BMP of huge dimensions": lambda: bmp(0, 8, b"", gray_palette(), 60_000, 60_000),
+    "BMP of line ends": lambda: bmp(1, 8, b"\0\0" * 2_000_000, gray_palette(), 96, 80),
+    "DICOM that inflates": lambda: deflated(dicom(_GRAY, uid.DeflatedExplicitVRLittleEndian), bytes(256 << 20)),
+    "DICOM of huge dimensions": lambda: dicom(_GRAY, Rows=65535, Columns=65535),
+    "DICOM of a huge codestream": lambda: dicom(
+        _GRAY, uid.JPEGBaseline8Bit, pixel_data=encapsulate([_sized_jpeg(65_500)]), Rows=80, Columns=96
+    ),
+}
+"""What makes each, by name; it is refused by its header, or costs no more than the picture that it says it is."""
+TOO_LARGE: Final = frozenset(
+    {
+        "PNG of huge dimensions",
+        "PNG of the largest dimensions",
+        "JPEG of huge dimensions",
+        "TIFF of huge dimensions",
+        "TIFF of huge tiles",
+        "BMP of huge dimensions",
+        "DICOM of huge dimensions",
+    }
+)
+"""Those that are refused for their dimensions."""

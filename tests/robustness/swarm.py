@@ -138,7 +138,7 @@ def attack(
     count: int,
     pause: float,
     floor_ms: float = FLOOR_MS,
-    seconds: float = 1.2,
+    seconds: float = 0.8,
 ) -> Found:
     """Measures others during an attack; it is over, and all it held given back, at return.
 

@@ -70,13 +70,18 @@ class GatedStage(TorchStage):
 
 @dataclass
 class Gated:
-    """A live service whose stage I waits at a gate."""
+    """A live service whose stage I waits at a gate.
+
+    Attributes:
+        client: opens a connection for each request.
+    """
 
     server: uvicorn.Server
     service: Service
     lungs: GatedStage
     pool: ThreadPoolExecutor
     address: Address
+    client: httpx.Client
 
     @property
     def url(self) -> str:
@@ -85,9 +90,7 @@ class Gated:
     def post(self, upload: bytes, **headers: str) -> Future[httpx.Response]:
         """A request on a connection of its own; underscores in the names of headers stand for hyphens."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.pool.submit(
-            httpx.post, f"{self.url}/score?overlay=false", content=upload, headers=named, timeout=60
-        )
+        return self.pool.submit(self.client.post, "/score?overlay=false", content=upload, headers=named)
 
     def in_flight(self) -> int:
         return self.gauge("cxr_requests_in_flight")
@@ -96,7 +99,7 @@ class Gated:
         return self.gauge("cxr_queue_depth", stage="lungs")
 
     def gauge(self, name: str, **labels: str) -> int:
-        return int(metrics.total(httpx.get(f"{self.url}/metrics", timeout=30).text, name, **labels))
+        return int(metrics.total(self.client.get("/metrics").text, name, **labels))
 
     def dropped(self, cause: str) -> float:
         return float(self.service.metrics.dropped.labels(cause)._value.get())
@@ -117,11 +120,17 @@ def gated(**settings: Any) -> Iterator[Gated]:
     workflow = Workflow(lungs, GatedStage(BrightIsDisease(), SIZE), threshold=0.3)
     app = create_app(Settings(_env_file=None, **settings), workflow)
     service: Service = app.state.service
-    with in_a_thread(app) as (server, address), ThreadPoolExecutor(16) as pool:
+    with (
+        in_a_thread(app) as (server, address),
+        ThreadPoolExecutor(16) as pool,
+        httpx.Client(
+            base_url="http://{}:{}".format(*address), limits=httpx.Limits(max_keepalive_connections=0), timeout=60
+        ) as client,
+    ):
         until(lambda: service.ready, "a ready service")
         lungs.entered = threading.Semaphore(0)  # the self-test's run does not count
         try:
-            yield Gated(server, service, lungs, pool, address)
+            yield Gated(server, service, lungs, pool, address, client)
         finally:
             lungs.gate.set()
             server.should_exit = True

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from tests.support import ROOT, metrics
+from tests.support.polling import until
 from tests.support.ports import Address, free_port
 from tests.support.processes import end, wait_answering
 
@@ -35,8 +36,20 @@ class Server:
         self.client = httpx.Client(base_url=self.url, timeout=60)
 
     def log_lines(self) -> list[dict[str, object]]:
-        """The log so far, parsed."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        """The log so far, parsed; the last line may be half written."""
+        lines = self.log.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
+
+    def answered(self, request_id: str) -> dict[str, object]:
+        """What the log says of one request; it says so after the client has its answer."""
+
+        def found() -> list[dict[str, object]]:
+            lines = (line for line in self.log_lines() if line["message"] == "answered")
+            return [line for line in lines if line["request_id"] == request_id]
+
+        until(found, f"a log line of {request_id}")
+        (line,) = found()
+        return line
 
     def wait_ready(self) -> None:
         """Polls until it takes radiographs."""

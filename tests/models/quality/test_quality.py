@@ -12,7 +12,6 @@ from models.anatomy.lungs import LungPair, cut_zones
 from models.phantom import draw_phantom, phantom_lungs
 from models.quality.features import chest_features, shrink, side_features, thumbnail
 from models.quality.rule import KINDS, RULE_FILE, load_rule
-from models.runtime.stage import Stage
 from models.training.doubts.__main__ import main
 from models.training.doubts.__main__ import report as report_table
 from models.training.doubts.drawings import DRAWN_KINDS, draw_other
@@ -24,12 +23,10 @@ from tests.support.pictures import lung_mask, radiograph
 from tests.support.stubs import FixedMap, stub_workflow
 
 
-@pytest.fixture(scope="module")
-def workflow() -> Workflow:
+@pytest.fixture
+def workflow(embedded: Workflow) -> Workflow:
     """The embedded default."""
-    return Workflow(
-        Stage.load(default_weights("lungs"), role="lungs"), Stage.load(default_weights("disease"), role="disease")
-    )
+    return embedded
 
 
 def after_stage_one(workflow: Workflow, picture: np.ndarray, polarity: str = "as_is") -> Cropped:

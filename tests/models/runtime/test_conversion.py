@@ -24,14 +24,14 @@ from tests.support.stubs import FixedMap, TorchStage
 
 ROLES: tuple[Role, ...] = ("lungs", "disease")
 PICTURE = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
-CARD = ModelCard(role="lungs", name="tiny", architecture="Unet", encoder="resnet18", input_size=64, **IMAGENET)
+CARD = ModelCard(role="lungs", name="tiny", architecture="PSPNet", encoder="resnet18", input_size=64, **IMAGENET)
 
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     """A small stage I of random weights, with its card."""
     torch.manual_seed(0)
-    save_checkpoint(tmp_path / "lungs", build_network("Unet", "resnet18"), CARD)
+    save_checkpoint(tmp_path / "lungs", build_network("PSPNet", "resnet18"), CARD)
     return tmp_path / "lungs.safetensors"
 
 
@@ -110,7 +110,7 @@ def test_damaged_files_are_refused(weights: Path, suffix: str) -> None:
 def test_files_of_other_weights_are_passed_over(weights: Path) -> None:
     main(["convert", str(weights), "lungs"])
     torch.manual_seed(1)
-    save_checkpoint(weights, build_network("Unet", "resnet18"), CARD)
+    save_checkpoint(weights, build_network("PSPNet", "resnet18"), CARD)
     found, _ = Stage.load(weights, role="lungs").predict([PICTURE])
     for suffix in (".xml", ".bin"):
         weights.with_suffix(f".float{suffix}").unlink()
@@ -130,9 +130,9 @@ def test_what_was_converted_is_kept_in_the_cache(weights: Path, tmp_path: Path) 
 
 def test_published_weights_are_converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    path = tmp_path / "Unet_resnet18_imagenet_050921_1419" / "weights.pth"
+    path = tmp_path / "PSPNet_resnet18_imagenet_050921_1419" / "weights.pth"
     path.parent.mkdir()
-    torch.save(build_network("Unet", "resnet18").state_dict(), path)
+    torch.save(build_network("PSPNet", "resnet18").state_dict(), path)
     Stage.load(path, role="lungs", cache=tmp_path)
     monkeypatch.setattr(conversion, "convert", lambda *_: pytest.fail("it was kept"))
     Stage.load(path, role="lungs", cache=tmp_path)
