@@ -17,7 +17,7 @@ serve: $(VENV)/$(if $(NEEDS_TORCH),torch,serve).stamp
 
 PYTEST = PYTEST_ADDOPTS="$(PYTEST_ADDOPTS)" $(BIN)/python -m pytest
 # A worker more than two cores, as many tests wait for others' clocks; PyTorch has one thread in each.
-SIDE_BY_SIDE = OMP_NUM_THREADS=1 $(PYTEST) -n 3 --dist loadfile
+SIDE_BY_SIDE = OMP_NUM_THREADS=1 $(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/dev.stamp
 	$(SIDE_BY_SIDE) -m "not (system or timing or slow)"

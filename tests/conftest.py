@@ -30,7 +30,11 @@ MARKED = {
         "docs/test_postman.py",
         "docs/test_snippets.py",
     ),
-    "timing": ("robustness",),
+    "timing": (
+        "robustness/test_early_answers.py",
+        "robustness/test_hostile_clients.py",
+        "robustness/test_soak.py",
+    ),
     "slow": (
         "app/test_as_operated.py",
         "app/test_bugs.py",
@@ -46,16 +50,29 @@ MARKED = {
         "models/runtime/test_conversion.py",
         "models/training",
         "models/weights/test_checkpoints.py",
+        "robustness/test_expensive_files.py",
+        "robustness/test_fuzz.py",
     ),
 }
-"""By marker, the folders and files of which all tests have it; `make test` leaves them to `make test-all`."""
+"""By marker, the folders and files of which all tests have it; `make test` leaves them to `make test-all`, which looks
+for those that have `timing` in robustness/ only."""
 TESTS = Path(__file__).parent
+FIRST = {
+    TESTS / "docker/test_faults.py",
+    TESTS / "docker/test_orthanc.py",
+    TESTS / "docs/test_snippets.py",
+    TESTS / "models/runtime/test_conversion.py",
+    TESTS / "models/weights/test_checkpoints.py",
+    TESTS / "app/viewer/test_viewer.py",
+}
+"""The files that take longest. Were one of them begun last, a worker would go on with it alone."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for marker in _markers_of(item.path):
             item.add_marker(marker)
+    items.sort(key=lambda item: item.path not in FIRST)
     if torch.cuda.is_available():
         return
     for item in items:

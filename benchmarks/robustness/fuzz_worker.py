@@ -126,4 +126,7 @@ def _limit_memory(mebibytes: int) -> None:
 
 
 def _resident_kib() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Not ru_maxrss: a new program inherits that from the process that starts it.
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (peak,) = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    return int(peak)
