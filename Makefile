@@ -16,7 +16,7 @@ serve: $(VENV)/$(if $(NEEDS_TORCH),torch,serve).stamp
 	$(BIN)/python -m app
 
 PYTEST = PYTEST_ADDOPTS="$(PYTEST_ADDOPTS)" $(BIN)/python -m pytest
-# A worker more than two cores, as many tests wait for others' clocks; PyTorch has one thread in each.
+# Three workers for two cores, because many tests spend their time waiting. In each, PyTorch has one thread.
 SIDE_BY_SIDE = OMP_NUM_THREADS=1 $(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/dev.stamp
@@ -70,7 +70,7 @@ $(VENV)/torch.stamp: $(VENV)/serve.stamp
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[torch]'
 	touch $@
 
-# What is never imported need not be compiled: that would be a third of the time.
+# --no-compile: Python compiles a module when it is first imported. To compile all of them takes a third of the time.
 $(VENV)/dev.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	rm -rf *.egg-info

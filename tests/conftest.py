@@ -33,6 +33,7 @@ MARKED = {
     "timing": (
         "robustness/test_early_answers.py",
         "robustness/test_hostile_clients.py",
+        "robustness/test_leaving.py",
         "robustness/test_soak.py",
     ),
     "slow": (
@@ -54,8 +55,8 @@ MARKED = {
         "robustness/test_fuzz.py",
     ),
 }
-"""By marker, the folders and files of which all tests have it; `make test` leaves them to `make test-all`, which looks
-for those that have `timing` in robustness/ only."""
+"""By marker, the folders and files of which all tests have it. `make test` leaves them to `make test-all`, which looks
+for `timing` in robustness/ only."""
 TESTS = Path(__file__).parent
 FIRST = {
     TESTS / "docker/test_faults.py",
@@ -65,7 +66,7 @@ FIRST = {
     TESTS / "models/weights/test_checkpoints.py",
     TESTS / "app/viewer/test_viewer.py",
 }
-"""The files that take longest. Were one of them begun last, a worker would go on with it alone."""
+"""The files that take longest. They begin first, or one worker would still be at one of them after all others end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

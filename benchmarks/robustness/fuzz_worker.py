@@ -17,6 +17,7 @@ import numpy as np
 
 from app.errors import Problem
 from app.intake import Limits, Radiograph, decode, dicom
+from benchmarks.robustness.memory import peak_kib
 from benchmarks.robustness.mutations import build_case
 
 Decode: TypeAlias = Callable[[bytes, Limits], Radiograph]
@@ -68,7 +69,7 @@ def work(pipe: Connection, seeds: dict[str, bytes], seed: int, bounds: Bounds, d
         examine(data, decoder)
     _limit_memory(bounds.memory_mib)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    pipe.send(_resident_kib())
+    pipe.send(peak_kib(os.getpid()))
     while True:
         try:
             index = pipe.recv()
@@ -96,7 +97,7 @@ def examine(data: bytes, decoder: Decode = decode) -> Answer:
         fault = "" if outcome else traceback.format_exc()
     except Exception:  # noqa: BLE001 - whatever else comes is what is looked for
         outcome, fault = None, traceback.format_exc()
-    return Answer(outcome, fault, kind, time.process_time() - started, _resident_kib())
+    return Answer(outcome, fault, kind, time.process_time() - started, peak_kib(os.getpid()))
 
 
 def _faults(found: Radiograph) -> str:
@@ -123,10 +124,3 @@ def _limit_memory(mebibytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     # A core of a decoder's process would be gigabytes of nothing.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _resident_kib() -> int:
-    # Not ru_maxrss: a new program inherits that from the process that starts it.
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (peak,) = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
-    return int(peak)

@@ -20,7 +20,8 @@ import psutil
 
 from benchmarks.peers.workflows import KINDS
 from benchmarks.robustness.drift import Line, Sample, compare
-from benchmarks.robustness.service import MEBIBYTE, program
+from benchmarks.robustness.memory import MEBIBYTE
+from benchmarks.robustness.service import program
 from benchmarks.robustness.traffic import Traffic
 from tests.support.server import running
 

@@ -61,7 +61,7 @@ def lower_precision(network: nn.Module, precision: Precision, input_size: int) -
 
 def lower_attention(network: nn.Module, dtype: torch.dtype) -> None:
     """Lowers, in place, the convolutions in MA-Net's attention, and keeps the products between them in float32."""
-    # Here: its encoders take two seconds to import, and what computes in float32 needs none of them.
+    # Imported here, because the package takes two seconds to import and float32 does without it.
     from segmentation_models_pytorch.decoders.manet.decoder import PABBlock
 
     for name in [name for name, module in network.named_modules() if isinstance(module, PABBlock)]:

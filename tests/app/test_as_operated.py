@@ -32,7 +32,7 @@ def score(server: Server, data: bytes, query: str = "") -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the services of these tests keep the networks that they convert."""
+    """The folder in which these services keep converted networks, so that each is converted once."""
     return tmp_path_factory.mktemp("converted")
 
 
@@ -97,7 +97,7 @@ def test_the_same_answer_alone_and_in_company(server: Server) -> None:
     assert together == 4 * alone
 
 
-def test_own_weights_with_a_classification_head(tmp_path: Path) -> None:
+def test_own_weights_with_a_classification_head(tmp_path: Path, cache: Path) -> None:
     """The map counts only where the head's rounded label says disease."""
     healthy = 0.25
     network = build_network("FPN", "resnet18", classification_head=True)
@@ -122,7 +122,7 @@ def test_own_weights_with_a_classification_head(tmp_path: Path) -> None:
     )
     path = tmp_path / "disease.safetensors"
     save_checkpoint(path, network.eval(), card)
-    with running(tmp_path, CXR_DISEASE_WEIGHTS=str(path)) as server:
+    with running(tmp_path, CXR_DISEASE_WEIGHTS=str(path), CXR_PRECISION="float32", CXR_CACHE_DIR=str(cache)) as server:
         found = score(server, encoded(draw_phantom(512)))
     assert found["disease_probability"] == pytest.approx(healthy, abs=1e-3)
     assert found["score"] == 0

@@ -8,14 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
-import httpx
 import pytest
 
 from app.keys import hash_key, new_key, read_entry
 from tests.support.gates import gated
 from tests.support.polling import until
+from tests.support.processes import open_files
 from tests.support.server import Server, running
 
 HASTY = """
@@ -94,23 +94,12 @@ def test_a_name_that_would_break_logs_is_refused(name: str) -> None:
     assert (ended.returncode, ended.stdout) == (2, "")
 
 
-@contextmanager
-def few_descriptors() -> Iterator[None]:
-    """What is started meanwhile has 256, unless it asks for more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with two keys, of which one has a name."""
+    """A server with two keys, one of them named, started by a process that may open 256 files."""
     entries = f"ris:{hash_key('first')},{hash_key('second')}"
     with ExitStack() as stack:
-        with few_descriptors():
+        with open_files(256):
             server = stack.enter_context(running(tmp_path_factory.mktemp("keyed"), HASTY, CXR_API_KEYS=entries))
         yield server
 
@@ -129,13 +118,15 @@ def test_callers_are_known_by_the_name_of_their_key(keyed: Server, phantom_png: 
 
 
 def test_it_takes_the_descriptors_that_it_may_have(keyed: Server) -> None:
-    found, hard = resource.prlimit(keyed.process.pid, resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    found, _ = resource.prlimit(keyed.process.pid, resource.RLIMIT_NOFILE)
     assert found == min(hard, 65_536)
 
 
 def test_operations_are_closed_apart_from_analyses(phantom_png: bytes) -> None:
     keys = {"api_keys": (hash_key("ris"),), "operations_keys": (hash_key("ops"), hash_key("next"))}
-    with gated(**keys) as live, httpx.Client(base_url=live.url, timeout=60) as client:
+    with gated(**keys) as live:
+        client = live.client
         for path in ("/metrics", "/models"):
             assert client.get(path).status_code == 401
             assert client.get(path, headers={"x-api-key": "ris"}).status_code == 401
@@ -179,10 +170,8 @@ def test_other_origins_are_closed_by_default(hasty: Server) -> None:
 
 def test_named_origins_may_ask(phantom_png: bytes) -> None:
     asked, wanted = {"origin": "https://viewer.example"}, "priority,traceparent,x-api-key"
-    with (
-        gated(cors_origins=("https://viewer.example",)) as live,
-        httpx.Client(base_url=live.url, timeout=60) as client,
-    ):
+    with gated(cors_origins=("https://viewer.example",)) as live:
+        client = live.client
         preflight = client.options(
             "/score",
             headers={**asked, "access-control-request-method": "POST", "access-control-request-headers": wanted},
@@ -271,6 +260,8 @@ def test_an_answered_connection_ends_whatever_came_last(hasty: Server, late: byt
         connection.sendall(asked)
         read_answer(connection)
         connection.sendall(late)
+        # The server waits two seconds for another request.
+        connection.settimeout(20)
         assert connection.recv(65536) == b""
 
 

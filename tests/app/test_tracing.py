@@ -11,18 +11,13 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.support.collector import attributes, collecting
-from tests.support.polling import until
 from tests.support.ports import free_port
-from tests.support.server import Server, running
+from tests.support.server import running
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
 STEPS = ["receive", "decode", "prepare", "queue", "lungs", "between", "queue", "disease", "score", "render"]
 SECRETS = ("0.25", "/no/such/path", "threshold")
-
-
-def answered(server: Server) -> list[dict[str, object]]:
-    return [line for line in server.log_lines() if line["message"] == "answered"]
 
 
 def began(span: Span) -> int:
@@ -33,11 +28,13 @@ def test_a_collector_gets_an_analysis_step_by_step(tmp_path: Path, phantom_png: 
     with collecting() as collector:
         with running(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_SERVICE_NAME="") as server:
             sent = {"traceparent": TRACEPARENT}
-            assert server.client.post("/score?threshold=0.25", content=phantom_png, headers=sent).status_code == 200
-            assert server.client.post("/score", content=b"no picture").status_code == 415
-            assert server.client.get("/no/such/path?threshold=1").status_code == 404
-            until(lambda: len(answered(server)) == 3, "log lines")
-            logged = [line["trace_id"] for line in answered(server)]
+            answers = [
+                server.client.post("/score?threshold=0.25", content=phantom_png, headers=sent),
+                server.client.post("/score", content=b"no picture"),
+                server.client.get("/no/such/path?threshold=1"),
+            ]
+            assert [answer.status_code for answer in answers] == [200, 415, 404]
+            logged = [server.answered(answer.headers["x-request-id"])["trace_id"] for answer in answers]
         # The rest is sent as the service ends.
         spans = collector.spans
     assert {(sender["service.name"], bool(sender["service.version"])) for sender in collector.resources} == {
@@ -64,11 +61,10 @@ def test_a_collector_gets_an_analysis_step_by_step(tmp_path: Path, phantom_png: 
 
 def test_without_a_collector_only_the_callers_id_is_logged(tmp_path: Path, phantom_png: bytes) -> None:
     with running(tmp_path) as server:
-        for header in (TRACEPARENT, "00-not-a-trace-01", ""):
+        for header, trace in ((TRACEPARENT, TRACE), ("00-not-a-trace-01", None), ("", None)):
             answer = server.client.post("/score", content=phantom_png, headers={"traceparent": header})
             assert answer.status_code == 200
-        until(lambda: len(answered(server)) == 3, "log lines")
-        assert [line.get("trace_id") for line in answered(server)] == [TRACE, None, None]
+            assert server.answered(answer.headers["x-request-id"]).get("trace_id") == trace
 
 
 @pytest.mark.parametrize("set_up", [False, True])

@@ -53,10 +53,14 @@ def _kill(load: Load, replicas: Sequence[Replica], seconds: float) -> None:
     replicas[0].wait_ready()
 
 
-def _terminate(load: Load, replicas: Sequence[Replica], seconds: float) -> None:
-    replicas[1].signal(signal.SIGTERM)
-    if (status := replicas[1].wait_ended()) != 0:
+def _end(replica: Replica) -> None:
+    replica.signal(signal.SIGTERM)
+    if (status := replica.wait_ended()) != 0:
         raise RuntimeError(f"a replica that was told to end ended with {status}")
+
+
+def _terminate(load: Load, replicas: Sequence[Replica], seconds: float) -> None:
+    _end(replicas[1])
     load.wait_for(seconds)
     replicas[1].start()
     replicas[1].wait_ready()
@@ -71,8 +75,7 @@ def _freeze(load: Load, replicas: Sequence[Replica], seconds: float) -> None:
 
 def _restart_in_turn(load: Load, replicas: Sequence[Replica], seconds: float) -> None:
     for replica in replicas:
-        replica.signal(signal.SIGTERM)
-        replica.wait_ended()
+        _end(replica)
         replica.start()
         replica.wait_ready()
         load.wait_for(seconds / len(replicas))

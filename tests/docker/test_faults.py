@@ -19,7 +19,7 @@ def running() -> Iterator[tuple[Gateway, Sequence[Replica], Sequence[Asked]]]:
         yield front, replicas, radiographs(front.url)
 
 
-# "All restarted in turn" sends the same SIGTERM to each; the overload begins with what none of them befalls.
+# Every fault begins with a second of "none", and "all restarted in turn" ends each replica by SIGTERM.
 @pytest.mark.parametrize("fault", sorted(FAULTS.keys() - {"none", "SIGTERM to one of three"}))
 def test_a_steady_load_is_answered_right_whatever_befalls_a_replica(
     running: tuple[Gateway, Sequence[Replica], Sequence[Asked]], fault: str

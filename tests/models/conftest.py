@@ -5,7 +5,7 @@ from models import Stage, Workflow, default_weights
 
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Workflow:
-    """The embedded pair in float32; all workers share what one of them has converted."""
+    """The embedded pair in float32. The network that has to be converted is kept in a folder that all workers share."""
     base = tmp_path_factory.getbasetemp()
     cache = (base if worker_id == "master" else base.parent) / "converted"
     cache.mkdir(exist_ok=True)

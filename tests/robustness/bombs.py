@@ -107,7 +107,7 @@ BOMBS: Final[dict[str, Callable[[], bytes]]] = {
         _GRAY, uid.JPEGBaseline8Bit, pixel_data=encapsulate([_sized_jpeg(65_500)]), Rows=80, Columns=96
     ),
 }
-"""What makes each, by name; it is refused by its header, or costs no more than the picture that it says it is."""
+"""What makes each file, by name. Reading it ends at its header, or costs no more than the picture it claims to be."""
 TOO_LARGE: Final = frozenset(
     {
         "PNG of huge dimensions",
@@ -119,4 +119,4 @@ TOO_LARGE: Final = frozenset(
         "DICOM of huge dimensions",
     }
 )
-"""Those that are refused for their dimensions."""
+"""The names of those that are refused for their dimensions."""

@@ -2,19 +2,18 @@
 
 import asyncio
 import multiprocessing
-import resource
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from benchmarks import uploads
 from benchmarks.load import Report, build_requests, measure
-from benchmarks.robustness.service import Memory
+from benchmarks.robustness.memory import Memory
 from tests.robustness.clients import Client
 from tests.support.polling import until
 from tests.support.ports import Address
@@ -120,17 +119,6 @@ class Swarm:
                 await asyncio.wait_for(stop.wait(), self._pause)
 
 
-@contextmanager
-def open_files(count: int) -> Iterator[None]:
-    """Lets this process, and what it starts, have so many descriptors; raises ValueError where the system has fewer."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 def attack(
     server: Server,
     others: Others,
@@ -138,7 +126,7 @@ def attack(
     count: int,
     pause: float,
     floor_ms: float = FLOOR_MS,
-    seconds: float = 0.8,
+    seconds: float = 1.2,
 ) -> Found:
     """Measures others during an attack; it is over, and all it held given back, at return.
 

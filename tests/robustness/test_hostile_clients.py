@@ -27,7 +27,8 @@ from tests.robustness.clients import (
     sends,
     uploads,
 )
-from tests.robustness.swarm import FLOOR_MS, Others, Swarm, attack, open_files, wait_idle
+from tests.robustness.swarm import FLOOR_MS, Others, Swarm, attack, wait_idle
+from tests.support.processes import open_files
 from tests.support.server import Server
 
 IDLE: Final = 1000
@@ -156,7 +157,7 @@ def test_an_attack_is_withstood(service: Server, others: Others, name: str) -> N
     withstood(service, others, ATTACKS[name])
 
 
-# What each of them does to the decoder is in test_expensive_files.py.
+# test_expensive_files.py gives all of them to the decoder itself.
 @pytest.mark.parametrize("name", ["PNG that inflates to 256 MiB", "JPEG of tiny segments", "DICOM that inflates"])
 def test_a_bomb_does_not_go_off(service: Server, others: Others, name: str) -> None:
     withstood(service, others, Attack(uploads(BOMBS[name]()), ANSWERED | UNREADABLE, count=2, mib=200))

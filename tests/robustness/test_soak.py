@@ -79,16 +79,16 @@ def test_too_few_samples_are_no_verdict() -> None:
 
 
 def test_a_soak_of_seconds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ("--minutes", "0.15", "--load", "0.4", "--workflow", "free", "--every", "1", "--folder", str(tmp_path))
+    arguments = ("--minutes", "0.2", "--load", "0.4", "--workflow", "free", "--every", "1", "--folder", str(tmp_path))
     status = main([*arguments, "--env", "CXR_LOG_LEVEL=WARNING"])
     found = json.loads((tmp_path / "soak.json").read_text())
     # A few seconds say nothing of drift, but all of them say whether requests are answered.
     assert found["faults"] == {}
     drifts = any(line["late"] > line["allowed"] for line in found["lines"])
     assert (found["passed"], status) == (not drifts, int(drifts))
-    assert 7 <= len(found["samples"]) <= 9
-    assert sum(sample["good"] for sample in found["samples"]) > 10
-    assert sum(sample["refused"] for sample in found["samples"]) > 1
+    assert 10 <= len(found["samples"]) <= 12
+    assert sum(sample["good"] for sample in found["samples"]) > 20
+    assert sum(sample["refused"] for sample in found["samples"]) > 3
     assert all(sample["resident_mib"] > 50 and sample["threads"] > 2 for sample in found["samples"])
     assert "| resident MiB |" in capsys.readouterr().out
     assert found["environment"]["CXR_LOG_LEVEL"] == "WARNING"

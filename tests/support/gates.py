@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -73,7 +73,7 @@ class Gated:
     """A live service whose stage I waits at a gate.
 
     Attributes:
-        client: opens a connection for each request.
+        client: opens a new connection for each request.
     """
 
     server: uvicorn.Server
@@ -81,7 +81,11 @@ class Gated:
     lungs: GatedStage
     pool: ThreadPoolExecutor
     address: Address
-    client: httpx.Client
+    client: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self.client = httpx.Client(base_url=self.url, limits=limits, timeout=60)
 
     @property
     def url(self) -> str:
@@ -120,17 +124,13 @@ def gated(**settings: Any) -> Iterator[Gated]:
     workflow = Workflow(lungs, GatedStage(BrightIsDisease(), SIZE), threshold=0.3)
     app = create_app(Settings(_env_file=None, **settings), workflow)
     service: Service = app.state.service
-    with (
-        in_a_thread(app) as (server, address),
-        ThreadPoolExecutor(16) as pool,
-        httpx.Client(
-            base_url="http://{}:{}".format(*address), limits=httpx.Limits(max_keepalive_connections=0), timeout=60
-        ) as client,
-    ):
+    with in_a_thread(app) as (server, address), ThreadPoolExecutor(16) as pool:
         until(lambda: service.ready, "a ready service")
         lungs.entered = threading.Semaphore(0)  # the self-test's run does not count
+        live = Gated(server, service, lungs, pool, address)
         try:
-            yield Gated(server, service, lungs, pool, address, client)
+            yield live
         finally:
+            live.client.close()
             lungs.gate.set()
             server.should_exit = True

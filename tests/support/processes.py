@@ -1,5 +1,6 @@
-"""Servers in processes of their own: until they answer, and their end."""
+"""Servers in processes of their own: their limits, until they answer, and their end."""
 
+import resource
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -74,3 +75,18 @@ def end(process: Process, seconds: float = SECONDS) -> int:
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def open_files(count: int) -> Iterator[None]:
+    """Lets this process, and those that it starts, have so many descriptors open.
+
+    Raises:
+        ValueError: the system allows fewer.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

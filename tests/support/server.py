@@ -41,7 +41,7 @@ class Server:
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
     def answered(self, request_id: str) -> dict[str, object]:
-        """What the log says of one request; it says so after the client has its answer."""
+        """The log line of an answered request, once it is there: it is written after the answer was sent."""
 
         def found() -> list[dict[str, object]]:
             lines = (line for line in self.log_lines() if line["message"] == "answered")

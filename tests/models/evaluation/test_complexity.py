@@ -76,7 +76,7 @@ def test_the_command_counts_and_draws(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_the_command_times_every_network(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    # With another encoder than the paper's, which take long to convert.
+    # The paper's own encoders take long to convert.
     small = [replace(one, encoder="resnet18") for one in CONFIGURATIONS]
     monkeypatch.setattr(complexity, "CONFIGURATIONS", small)
     assert main([*ASKED, "--rounds", "1", "--device", "cpu"]) == 0

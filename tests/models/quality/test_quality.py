@@ -23,12 +23,6 @@ from tests.support.pictures import lung_mask, radiograph
 from tests.support.stubs import FixedMap, stub_workflow
 
 
-@pytest.fixture
-def workflow(embedded: Workflow) -> Workflow:
-    """The embedded default."""
-    return embedded
-
-
 def after_stage_one(workflow: Workflow, picture: np.ndarray, polarity: str = "as_is") -> Cropped:
     prepared = workflow.prepare(picture, polarity=polarity)
     return workflow.crop_lungs(prepared, workflow.lungs.run([prepared.picture])[0][0])
@@ -36,43 +30,43 @@ def after_stage_one(workflow: Workflow, picture: np.ndarray, polarity: str = "as
 
 @pytest.mark.parametrize("diseased", [(), ("left_lower",), ("right_upper", "right_middle", "left_upper")])
 @pytest.mark.parametrize("size", [256, 700])
-def test_a_right_radiograph_is_scored_without_a_word(workflow: Workflow, size: int, diseased: tuple[str, ...]) -> None:
-    cropped = after_stage_one(workflow, draw_phantom(size, diseased))
+def test_a_right_radiograph_is_scored_without_a_word(embedded: Workflow, size: int, diseased: tuple[str, ...]) -> None:
+    cropped = after_stage_one(embedded, draw_phantom(size, diseased))
     assert cropped.flags == ()
     assert not cropped.refused
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 @pytest.mark.parametrize("polarity", ["as_is", "auto"])
-def test_a_turned_chest_is_not_scored(workflow: Workflow, quarters: int, polarity: str) -> None:
+def test_a_turned_chest_is_not_scored(embedded: Workflow, quarters: int, polarity: str) -> None:
     picture = np.ascontiguousarray(np.rot90(draw_phantom(512), quarters))
-    cropped = after_stage_one(workflow, picture, polarity)
+    cropped = after_stage_one(embedded, picture, polarity)
     assert cropped.refused
     assert {quality.ROTATED, quality.NOT_FRONTAL, quality.NOT_CHEST} & set(cropped.flags)
 
 
 @pytest.mark.parametrize("kind", DRAWN_KINDS)
-def test_what_is_no_chest_is_not_scored(workflow: Workflow, kind: str) -> None:
-    cropped = after_stage_one(workflow, draw_other(kind, 77_000))
+def test_what_is_no_chest_is_not_scored(embedded: Workflow, kind: str) -> None:
+    cropped = after_stage_one(embedded, draw_other(kind, 77_000))
     assert cropped.refused
     assert not quality.REFUSING.isdisjoint(cropped.flags)
 
 
-def test_an_inverted_radiograph_is_scored_only_when_it_may_be_inverted_back(workflow: Workflow) -> None:
+def test_an_inverted_radiograph_is_scored_only_when_it_may_be_inverted_back(embedded: Workflow) -> None:
     picture = draw_phantom(512, ("left_lower",))
-    right = workflow.analyse(picture)
-    prepared = workflow.prepare(255 - picture)
-    as_it_is = after_stage_one(workflow, 255 - picture)
+    right = embedded.analyse(picture)
+    prepared = embedded.prepare(255 - picture)
+    as_it_is = after_stage_one(embedded, 255 - picture)
     assert not prepared.corrected
     assert as_it_is.refused
     assert quality.INVERTED_POLARITY in as_it_is.flags
-    corrected = workflow.prepare(255 - picture, polarity="auto")
-    np.testing.assert_array_equal(corrected.picture, workflow.prepare(picture).picture)
-    analysis = finish(workflow, after_stage_one(workflow, 255 - picture, "auto"))
+    corrected = embedded.prepare(255 - picture, polarity="auto")
+    np.testing.assert_array_equal(corrected.picture, embedded.prepare(picture).picture)
+    analysis = finish(embedded, after_stage_one(embedded, 255 - picture, "auto"))
     assert analysis.flags == (quality.INVERTED_POLARITY, *right.flags)
     assert analysis.score == right.score
     np.testing.assert_allclose(analysis.shares, right.shares, atol=1e-3)
-    assert workflow.prepare(picture, polarity="auto").flags == ()
+    assert embedded.prepare(picture, polarity="auto").flags == ()
 
 
 def finish(workflow: Workflow, cropped: Cropped) -> Analysis:
@@ -101,10 +95,10 @@ def analysed_with(*flags: str) -> Analysis:
     return finish(workflow, workflow.crop_lungs(prepared, workflow.lungs.run([prepared.picture])[0][0]))
 
 
-def test_the_rule_judges_only_the_network_it_was_fitted_for(workflow: Workflow) -> None:
+def test_the_rule_judges_only_the_network_it_was_fitted_for(embedded: Workflow) -> None:
     rule = load_rule(RULE_FILE)
     assert rule.fitted_for == read_card(default_weights("lungs")).sha256
-    assert workflow.chest_rule is quality.default_rule()
+    assert embedded.chest_rule is quality.default_rule()
     assert stub_workflow(FixedMap(lung_mask())).chest_rule is None
     assert stub_workflow(FixedMap(lung_mask()), chest_rule=rule).chest_rule is rule
 
@@ -122,9 +116,9 @@ def test_what_tells_right_from_left_changes_its_sign_with_the_picture(seed: int)
     assert not side_features(gray, np.zeros_like(lungs)).any()
 
 
-def test_a_mirrored_radiograph_is_scored_and_flagged(workflow: Workflow) -> None:
+def test_a_mirrored_radiograph_is_scored_and_flagged(embedded: Workflow) -> None:
     picture = draw_phantom(512, ("left_lower",))
-    right, mirrored = workflow.analyse(picture), workflow.analyse(np.ascontiguousarray(picture[:, ::-1]))
+    right, mirrored = embedded.analyse(picture), embedded.analyse(np.ascontiguousarray(picture[:, ::-1]))
     assert quality.MIRRORED not in right.flags
     assert quality.MIRRORED in mirrored.flags
     assert mirrored.score == right.score
@@ -214,10 +208,10 @@ def test_why_there_is_no_score() -> None:
     assert quality.refusal_reasons(flags) == (quality.INVERTED_POLARITY, quality.NOT_FRONTAL)
 
 
-def test_the_report_counts_what_is_refused(workflow: Workflow) -> None:
+def test_the_report_counts_what_is_refused(embedded: Workflow) -> None:
     chest, page = draw_phantom(320), draw_other("text pages", 77_001)
     pictures = [("chest", "1", chest), ("chest", "2", 255 - chest), ("text pages", "3", page)]
-    lines = report_table(observe(workflow, pictures)).splitlines()
+    lines = report_table(observe(embedded, pictures)).splitlines()
     assert lines[2].startswith("| chest | 2 | 0.500 | inverted_polarity 0.500")
     assert lines[3].startswith("| text pages | 1 | 1.000 |")
     assert lines[4] == "| all that is no upright frontal chest | 1 | 1.0000 | |"

@@ -21,7 +21,7 @@ from models.training.distillation import (
 from models.weights import default_weights
 from models.weights.cards import read_card
 from models.workflow import Workflow
-from tests.models.checkpoints import in_pytorch
+from tests.models.checkpoints import load_in_pytorch
 from tests.models.packs import SIDE, write_pack
 from tests.support.stubs import BrightIsDisease, FixedMap
 
@@ -124,5 +124,5 @@ def test_a_folder_becomes_a_pair_that_serves(pack: Pack, tmp_path: Path, capsys:
         ("disease", 64, "Phantoms"),
     ]
     assert cards[1].threshold == read_card(default_weights("disease")).threshold
-    pair = (in_pytorch(path, card.role) for path, card in zip(weights, cards, strict=True))
+    pair = (load_in_pytorch(path, card.role) for path, card in zip(weights, cards, strict=True))
     assert len(Workflow(*pair).analyse(pack.cases[0].pixels).shares) == 6

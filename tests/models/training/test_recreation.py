@@ -30,7 +30,7 @@ from models.weights.checkpoints import load_checkpoint
 from models.weights.files import CheckpointError
 from models.weights.networks import ARCHITECTURES, build_network
 from models.weights.published import THRESHOLDS
-from tests.models.checkpoints import in_pytorch
+from tests.models.checkpoints import load_in_pytorch
 from tests.models.packs import SIDE
 
 GRAY = (0.5, 0.5, 0.5)
@@ -244,7 +244,7 @@ def test_a_network_of_the_paper_is_fitted_and_serves(
     card = read_card(path)
     assert (card.architecture, card.encoder, card.input_size) == ("FPN", "efficientnet-b0", 64)
     assert (card.classification_head, card.threshold) == (True, THRESHOLDS["FPN"])
-    maps, labels = in_pytorch(path, "disease").predict([pack.cases[0].pixels])
+    maps, labels = load_in_pytorch(path, "disease").predict([pack.cases[0].pixels])
     assert 0 <= maps.min() <= maps.max() <= 1
     assert labels is not None and 0 <= labels[0] <= 1
 

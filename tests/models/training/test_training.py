@@ -26,7 +26,7 @@ from models.weights.__main__ import main as convert
 from models.weights.cards import ModelCard, read_card
 from models.weights.checkpoints import save_checkpoint
 from models.weights.networks import build_network
-from tests.models.checkpoints import in_pytorch
+from tests.models.checkpoints import load_in_pytorch
 from tests.models.packs import SIDE, write_pack
 from tests.models.training.held_out import a_choice, seen_at
 
@@ -261,7 +261,7 @@ def test_calibrated_weights_answer_shifted_logits(tmp_path: Path) -> None:
     choice = a_choice(shift=0.75, threshold=0.22, label_shift=-0.5)
     out = calibrate_disease(tmp_path / "fitted.safetensors", tmp_path / "calibrated.safetensors", choice)
     image = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
-    before, after = (in_pytorch(path, "disease") for path in (tmp_path / "fitted.safetensors", out))
+    before, after = (load_in_pytorch(path, "disease") for path in (tmp_path / "fitted.safetensors", out))
     assert after.card.threshold == 0.22
     assert after.card.metrics["cross_validation"]["dice"] == 0.65
     (maps, labels), (shifted, shifted_labels) = before.predict([image]), after.predict([image])
@@ -279,9 +279,9 @@ def test_a_head_that_the_choice_does_without_is_left_out(tmp_path: Path) -> None
     choice = replace(a_choice(shift=0.0), label_shift=None)
     out = calibrate_disease(tmp_path / "fitted.safetensors", tmp_path / "calibrated.safetensors", choice)
     image = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
-    maps, labels = in_pytorch(out, "disease").predict([image])
+    maps, labels = load_in_pytorch(out, "disease").predict([image])
     assert labels is None
-    fitted = in_pytorch(tmp_path / "fitted.safetensors", "disease").predict([image])[0]
+    fitted = load_in_pytorch(tmp_path / "fitted.safetensors", "disease").predict([image])[0]
     np.testing.assert_allclose(maps, fitted, atol=4e-3)
 
 
@@ -370,7 +370,7 @@ def test_weights_are_quantized_and_judged_in_each_format(pack: Pack, tmp_path: P
             threshold=threshold,
         )
         save_checkpoint(folder / role, build_network("Unet", "resnet18"), card)
-        # Once, not at each load.
+        # Else each load below would convert it again.
         assert convert(["convert", str(folder / f"{role}.safetensors"), role]) == 0
         pair += [f"--{role}", str(folder / f"{role}.safetensors")]
     assert main(["quantize", "lungs", *data, *pair]) == 0

@@ -27,6 +27,7 @@ SMALL = "Linknet_mobilenet_v2_imagenet_050921_1419"
 
 
 CONVERTED = {
+    "disease__DeepLabV3+_timm-regnetx_032",
     "disease__PSPNet_efficientnet-b0",
     "lungs__PSPNet_timm-regnety_064",
 }
